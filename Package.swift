@@ -1,0 +1,58 @@
+// swift-tools-version:6.1
+import PackageDescription
+
+// Imports run downward only; Tests/ArchitectureTests reads the import lines and fails on one that
+// does not. See docs/architecture.md.
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+  name: "unionfs-swift",
+  products: [
+    .executable(name: "unionfs-swift", targets: ["unionfs-swift"]),
+    .library(name: "UnionCore", targets: ["UnionCore"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // C: libfuse's low-level API, and the GNU-only system calls behind plain prototypes.
+    .target(name: "CFuse", path: "CFuse", linkerSettings: [.linkedLibrary("fuse3")]),
+    .target(name: "CSystemCalls"),
+
+    .target(name: "SystemCalls", dependencies: ["CSystemCalls", system], swiftSettings: strict),
+    .target(name: "FUSE", dependencies: ["CFuse", "SystemCalls", system], swiftSettings: strict),
+    .target(name: "UnionCore", dependencies: ["SystemCalls", system], swiftSettings: strict),
+    .target(
+      name: "UnionFS", dependencies: ["FUSE", "UnionCore", "SystemCalls", system],
+      swiftSettings: strict),
+    .target(
+      name: "UnionFSCommand",
+      dependencies: [
+        "UnionFS", "UnionCore", "FUSE", "SystemCalls", system,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "unionfs-swift", dependencies: ["UnionFSCommand"], swiftSettings: strict),
+
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "UnionCoreTests", dependencies: ["UnionCore", "SystemCalls", system],
+      swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["UnionFSCommand", "UnionCore", "TestSupport", system],
+      swiftSettings: strict),
+    .testTarget(name: "MountTests", dependencies: ["TestSupport"], swiftSettings: strict),
+    .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

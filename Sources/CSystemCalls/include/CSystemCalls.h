@@ -1,0 +1,3 @@
+#ifndef CSYSTEMCALLS_H
+#define CSYSTEMCALLS_H
+#endif

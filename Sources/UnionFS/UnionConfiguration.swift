@@ -1,0 +1,38 @@
+public import UnionCore
+
+/// All that one mount of a union is made from; checked and opened by `UnionMount`.
+public struct UnionConfiguration: Sendable {
+  /// When a copy-up's data reaches the disk; `docs/semantics.md` has the guarantees.
+  public enum Durability: String, Sendable, CaseIterable {
+    /// Data is flushed before it is published.
+    case auto
+    /// Data and directories are flushed.
+    case strict
+    /// Nothing is flushed.
+    case volatile
+  }
+
+  /// What renaming a directory with visible lower content does.
+  public enum DirectoryRename: String, Sendable, CaseIterable {
+    /// The subtree is brought to the top branch, then renamed in one step.
+    case materialise
+    /// EXDEV, as aufs answers.
+    case exdev
+  }
+
+  /// Top branch first. At most the first is `rw`.
+  public var branches: [BranchSpecification]
+  /// No change through this mount at all, whatever the branches allow.
+  public var readOnly = false
+  public var durability = Durability.auto
+  public var directoryRename = DirectoryRename.materialise
+  /// Absolute.
+  public var mountPoint: String
+  /// `-o` words handed to libfuse and the kernel as they are: `allow_other`, `nosuid`, `fsname=x`…
+  public var mountOptions: [String] = []
+
+  public init(branches: [BranchSpecification], mountPoint: String) {
+    self.branches = branches
+    self.mountPoint = mountPoint
+  }
+}

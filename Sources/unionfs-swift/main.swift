@@ -1,0 +1,3 @@
+import UnionFSCommand
+
+runUnionFSSwift()
