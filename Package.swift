@@ -1,4 +1,4 @@
-// swift-tools-version:6.1
+// swift-tools-version:6.2
 import PackageDescription
 
 // Imports run downward only; Tests/ArchitectureTests reads the import lines and fails on one that
@@ -7,6 +7,7 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("InternalImportsByDefault"),
   .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
 ]
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
@@ -24,8 +25,10 @@ let package = Package(
   ],
   targets: [
     // C: libfuse's low-level API, and the GNU-only system calls behind plain prototypes.
-    .target(name: "CFuse", path: "CFuse", linkerSettings: [.linkedLibrary("fuse3")]),
-    .target(name: "CSystemCalls"),
+    .target(
+      name: "CFuse", path: "CFuse", cSettings: [.treatAllWarnings(as: .error)],
+      linkerSettings: [.linkedLibrary("fuse3")]),
+    .target(name: "CSystemCalls", cSettings: [.treatAllWarnings(as: .error)]),
 
     .target(name: "SystemCalls", dependencies: ["CSystemCalls", system], swiftSettings: strict),
     .target(name: "FUSE", dependencies: ["CFuse", "SystemCalls", system], swiftSettings: strict),
@@ -44,12 +47,18 @@ let package = Package(
     .executableTarget(
       name: "unionfs-swift", dependencies: ["UnionFSCommand"], swiftSettings: strict),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(name: "CTestCalls", path: "Tests/CTestCalls"),
+    .target(
+      name: "TestSupport", dependencies: ["CTestCalls"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     .testTarget(
       name: "UnionCoreTests", dependencies: ["UnionCore", "SystemCalls", system],
       swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["UnionFSCommand", "UnionCore", "TestSupport", system],
+      name: "CommandTests",
+      dependencies: [
+        "UnionFSCommand", "UnionFS", "UnionCore", "TestSupport", "unionfs-swift", system,
+      ],
       swiftSettings: strict),
     .testTarget(name: "MountTests", dependencies: ["TestSupport"], swiftSettings: strict),
     .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], swiftSettings: strict),

@@ -1,0 +1,73 @@
+import Foundation
+import Testing
+
+/// Imports run downward only. Each row is all that a module may import of the package and of the
+/// system; docs/architecture.md has the picture.
+let allowedImports: [String: Set<String>] = [
+  "SystemCalls": ["CSystemCalls", "Glibc", "SystemPackage", "Synchronization"],
+  "FUSE": ["CFuse", "SystemCalls", "SystemPackage", "Synchronization"],
+  "UnionCore": ["SystemCalls", "SystemPackage", "Synchronization"],
+  "UnionFS": ["FUSE", "UnionCore", "SystemCalls", "SystemPackage", "Synchronization"],
+  "UnionFSCommand": [
+    "UnionFS", "UnionCore", "FUSE", "SystemCalls", "SystemPackage", "Synchronization",
+    "ArgumentParser", "Logging",
+  ],
+  "unionfs-swift": ["UnionFSCommand"],
+]
+
+@Suite struct ImportTests {
+  static let sources = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Sources")
+
+  @Test func everyImportRunsDownwardAndSkipsNoWall() throws {
+    let files = try Self.swiftFiles()
+    #expect(files.count > 10)
+    for (module, file) in files {
+      guard let allowed = allowedImports[module] else {
+        Issue.record("Sources/\(module) is not in the table of import directions")
+        continue
+      }
+      for imported in imports(in: try String(contentsOf: file, encoding: .utf8)) {
+        #expect(
+          allowed.contains(imported), "\(module)/\(file.lastPathComponent) imports \(imported)")
+      }
+    }
+  }
+
+  @Test(arguments: [
+    ("import Glibc", ["Glibc"]),
+    ("  public import SystemPackage // why", ["SystemPackage"]),
+    ("@testable import A\n@_implementationOnly import B", ["A", "B"]),
+    ("@_spi(Internal) @preconcurrency internal import C", ["C"]),
+    ("import struct Foundation.URL", ["Foundation"]),
+    ("import Foundation.NSFoo; import D", ["Foundation", "D"]),
+    ("#if canImport(Glibc)\nimport `Glibc`\n#endif", ["Glibc"]),
+    ("// import E\nlet importance = 1\n/* import F */ import G", ["G"]),
+    ("@preconcurrency\nimport H", ["H"]),
+  ])
+  func importLinesAreReadWithAttributesAndAccessLevels(_ text: String, _ modules: [String]) {
+    #expect(imports(in: text) == modules)
+  }
+
+  static func swiftFiles() throws -> [(module: String, file: URL)] {
+    let depth = sources.pathComponents.count
+    let enumerator = FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil)
+    return try #require(enumerator).compactMap { $0 as? URL }
+      .filter { $0.pathExtension == "swift" }
+      .map { ($0.pathComponents[depth], $0) }
+  }
+}
+
+/// The modules that a file imports, whatever stands before `import`.
+func imports(in text: String) -> [String] {
+  // A computed property, since Regex is not Sendable.
+  let statement =
+    /^(?:@\w+(?:\([^)]*\))?\s*)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:typealias|struct|class|enum|protocol|let|var|func)\s+)?`?(\w+)/
+  let withoutComments = text.replacing(/\/\*(?s:.*?)\*\//, with: " ")
+  return withoutComments.split(whereSeparator: { $0.isNewline || $0 == ";" }).compactMap { line in
+    let code = line.split(separator: "//", maxSplits: 1, omittingEmptySubsequences: false)
+    let trimmed = code.first.map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
+    return trimmed.firstMatch(of: statement).map { String($0.1) }
+  }
+}
