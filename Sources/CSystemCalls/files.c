@@ -1,2 +1,145 @@
 #define _GNU_SOURCE
 #include "CSystemCalls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+
+#define RETRY(expression)                              \
+  ({                                                   \
+    __typeof__(expression) result_;                    \
+    do {                                               \
+      result_ = (expression);                          \
+    } while (result_ < 0 && errno == EINTR);           \
+    result_ < 0 ? (__typeof__(result_))-errno : result_; \
+  })
+
+static void convert(const struct stat *from, struct csys_attributes *to) {
+  to->device = from->st_dev;
+  to->inode = from->st_ino;
+  to->links = from->st_nlink;
+  to->special_device = from->st_rdev;
+  to->mode = from->st_mode;
+  to->owner = from->st_uid;
+  to->group = from->st_gid;
+  to->block_size = (uint32_t)from->st_blksize;
+  to->size = from->st_size;
+  to->blocks = from->st_blocks;
+  to->access_seconds = from->st_atim.tv_sec;
+  to->access_nanoseconds = (uint32_t)from->st_atim.tv_nsec;
+  to->modification_seconds = from->st_mtim.tv_sec;
+  to->modification_nanoseconds = (uint32_t)from->st_mtim.tv_nsec;
+  to->change_seconds = from->st_ctim.tv_sec;
+  to->change_nanoseconds = (uint32_t)from->st_ctim.tv_nsec;
+  to->padding = 0;
+}
+
+int csys_stat_at(int directory, const char *name, int follow, struct csys_attributes *out) {
+  struct stat st;
+  int flags = (follow ? 0 : AT_SYMLINK_NOFOLLOW) | (name[0] == 0 ? AT_EMPTY_PATH : 0);
+  int result = RETRY(fstatat(directory, name, &st, flags | AT_NO_AUTOMOUNT));
+  if (result == 0) convert(&st, out);
+  return result;
+}
+
+int csys_stat_descriptor(int descriptor, struct csys_attributes *out) {
+  struct stat st;
+  int result = RETRY(fstat(descriptor, &st));
+  if (result == 0) convert(&st, out);
+  return result;
+}
+
+int csys_birth_at(int directory, const char *name, int64_t *out) {
+  struct statx st;
+  int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] == 0 ? AT_EMPTY_PATH : 0);
+  int result = RETRY(statx(directory, name, flags, STATX_BTIME, &st));
+  if (result < 0) return result;
+  *out = (st.stx_mask & STATX_BTIME) ? st.stx_btime.tv_sec * 1000000000LL + st.stx_btime.tv_nsec : 0;
+  return 0;
+}
+
+int csys_open_at(int directory, const char *name, int flags, unsigned mode) {
+  return RETRY(openat(directory, name, flags | O_CLOEXEC | O_LARGEFILE, mode));
+}
+
+int csys_rename_at(int from, const char *name, int to, const char *target, unsigned flags) {
+  return RETRY(renameat2(from, name, to, target, flags));
+}
+
+static int csys_duplicate_new(int descriptor) {
+  return RETRY(fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
+}
+
+int csys_chmod_at(int directory, const char *name, unsigned mode) {
+  int result = (int)RETRY(syscall(SYS_fchmodat2, directory, name, mode,
+                                  AT_SYMLINK_NOFOLLOW | (name[0] == 0 ? AT_EMPTY_PATH : 0)));
+  if (result != -ENOSYS) return result;
+  // Before Linux 6.6: by an O_PATH descriptor, so that a symbolic link is never followed.
+  int descriptor =
+      name[0] == 0 ? csys_duplicate_new(directory) : csys_open_at(directory, name, O_PATH | O_NOFOLLOW, 0);
+  if (descriptor < 0) return descriptor;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+  result = RETRY(chmod(path, mode));
+  close(descriptor);
+  return result;
+}
+
+ssize_t csys_get_entries(int descriptor, void *buffer, size_t size) {
+  return RETRY(syscall(SYS_getdents64, descriptor, buffer, size));
+}
+
+int csys_clone_file(int target, int source) { return RETRY(ioctl(target, FICLONE, source)); }
+
+ssize_t csys_copy_range(int source, int64_t *from, int target, int64_t *to, size_t size) {
+  loff_t in = *from, out = *to;
+  ssize_t result = RETRY(copy_file_range(source, &in, target, &out, size, 0));
+  *from = in;
+  *to = out;
+  return result;
+}
+
+int csys_fallocate(int descriptor, int mode, int64_t offset, int64_t size) {
+  return RETRY(fallocate(descriptor, mode, offset, size));
+}
+
+int64_t csys_seek(int descriptor, int64_t offset, int whence) {
+  return RETRY(lseek(descriptor, offset, whence));
+}
+
+int csys_duplicate(int source, int target) { return RETRY(dup3(source, target, O_CLOEXEC)); }
+
+int csys_link_descriptor(int descriptor, int directory, const char *name) {
+  int result = RETRY(linkat(descriptor, "", directory, name, AT_EMPTY_PATH));
+  if (result != -ENOENT && result != -EPERM && result != -EINVAL) return result;
+  // Without CAP_DAC_READ_SEARCH an empty path is refused (ENOENT); /proc needs no privilege.
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+  return RETRY(linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW));
+}
+
+int csys_ioctl_pointer(int descriptor, unsigned long command, void *argument) {
+  return RETRY(ioctl(descriptor, command, argument));
+}
+
+int csys_get_flags(int descriptor, uint32_t *flags) {
+  int value = 0;
+  int result = RETRY(ioctl(descriptor, FS_IOC_GETFLAGS, &value));
+  *flags = (uint32_t)value;
+  return result;
+}
+
+int csys_set_flags(int descriptor, uint32_t flags) {
+  int value = (int)flags;
+  return RETRY(ioctl(descriptor, FS_IOC_SETFLAGS, &value));
+}

@@ -1,3 +1,71 @@
 #ifndef CSYSTEMCALLS_H
 #define CSYSTEMCALLS_H
+
+// GNU-only and newer-than-glibc system calls behind plain prototypes. Each returns the call's result,
+// or -errno; no call here sets errno for the caller to read.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// What stat(2) tells, in fixed-width fields.
+struct csys_attributes {
+  uint64_t device, inode, links, special_device;
+  uint32_t mode, owner, group, block_size;
+  int64_t size, blocks;
+  int64_t access_seconds, modification_seconds, change_seconds;
+  uint32_t access_nanoseconds, modification_nanoseconds, change_nanoseconds, padding;
+};
+
+int csys_stat_at(int directory, const char *name, int follow, struct csys_attributes *out);
+int csys_stat_descriptor(int descriptor, struct csys_attributes *out);
+/// The birth time in nanoseconds since the epoch, 0 where the file system keeps none.
+int csys_birth_at(int directory, const char *name, int64_t *out);
+
+int csys_open_at(int directory, const char *name, int flags, unsigned mode);
+int csys_rename_at(int from, const char *name, int to, const char *target, unsigned flags);
+int csys_chmod_at(int directory, const char *name, unsigned mode);
+
+// *xattrat(2) of Linux 6.13, else by /proc/self/fd. A NULL name means the directory itself.
+ssize_t csys_get_xattr(int directory, const char *name, const char *key, void *value, size_t size);
+int csys_set_xattr(
+    int directory, const char *name, const char *key, const void *value, size_t size, int flags);
+ssize_t csys_list_xattr(int directory, const char *name, char *list, size_t size);
+int csys_remove_xattr(int directory, const char *name, const char *key);
+
+ssize_t csys_get_entries(int descriptor, void *buffer, size_t size);
+int csys_clone_file(int target, int source);
+ssize_t csys_copy_range(int source, int64_t *from, int target, int64_t *to, size_t size);
+int csys_fallocate(int descriptor, int mode, int64_t offset, int64_t size);
+int64_t csys_seek(int descriptor, int64_t offset, int whence);
+int csys_duplicate(int source, int target);
+/// Links the file behind a descriptor (O_TMPFILE, unlinked) to a name.
+int csys_link_descriptor(int descriptor, int directory, const char *name);
+int csys_ioctl_pointer(int descriptor, unsigned long command, void *argument);
+int csys_get_flags(int descriptor, uint32_t *flags);
+int csys_set_flags(int descriptor, uint32_t flags);
+
+/// Gives this thread its own umask and file-system ids; -errno when the kernel refuses.
+int csys_unshare_fs(void);
+/// Keeps the capabilities of a root server over a change of the file-system ids.
+int csys_keep_capabilities(void);
+/// 1 when this process's effective capabilities hold `capability`.
+int csys_has_capability(int capability);
+/// Sets this thread's umask and, when asked, its file-system ids, where they differ from the last.
+void csys_become(int switch_ids, unsigned user, unsigned group, unsigned mask);
+
+/// Starts a detached thread with every signal blocked.
+int csys_start_thread(void *(*body)(void *), void *argument);
+/// A descriptor that becomes readable when one of SIGTERM, SIGINT, SIGHUP arrives; blocks them.
+int csys_signal_descriptor(void);
+int csys_event_descriptor(void);
+/// Waits for a readable descriptor: 0 for the first, 1 for the second, 2 when `milliseconds` have
+/// passed (-1: never).
+int csys_wait_readable(int first, int second, int milliseconds);
+/// syncfs(2) of the file system at a path.
+int csys_sync_file_system(const char *path);
+/// Raises RLIMIT_NOFILE to its hard limit and returns it.
+uint64_t csys_raise_descriptor_limit(void);
+#include "CDaemon.h"
+
 #endif

@@ -1,0 +1,124 @@
+#define _GNU_SOURCE
+#include "CSystemCalls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int csys_unshare_fs(void) { return unshare(CLONE_FS) < 0 ? -errno : 0; }
+
+int csys_keep_capabilities(void) {
+  int bits = prctl(PR_GET_SECUREBITS);
+  if (bits < 0) return -errno;
+  if (bits & SECBIT_NO_SETUID_FIXUP) return 0;
+  return prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) < 0 ? -errno : 0;
+}
+
+int csys_has_capability(int capability) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {{0}};
+  if (syscall(SYS_capget, &header, data) < 0) return 0;
+  return (data[capability / 32].effective >> (capability % 32)) & 1;
+}
+
+// What this thread last asked for; a server whose callers are one user switches once. No id and no
+// umask has the value that stands for "not yet".
+enum { UNKNOWN = 0xFFFFFFFF };
+static _Thread_local unsigned current_user = UNKNOWN, current_group = UNKNOWN;
+static _Thread_local unsigned current_mask = UNKNOWN;
+
+// glibc's setfsuid acts on the calling thread alone, as the kernel's does. It cannot fail for a
+// thread that holds CAP_SETUID and CAP_SETGID, which the caller has made sure of.
+void csys_become(int switch_ids, unsigned user, unsigned group, unsigned mask) {
+  if (current_mask != mask) {
+    umask(mask);
+    current_mask = mask;
+  }
+  if (!switch_ids) return;
+  if (current_group != group) {
+    setfsgid(group);
+    current_group = group;
+  }
+  if (current_user != user) {
+    setfsuid(user);
+    current_user = user;
+  }
+}
+
+int csys_start_thread(void *(*body)(void *), void *argument) {
+  sigset_t all, old;
+  pthread_attr_t attributes;
+  pthread_t thread;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, 512 * 1024);
+  int result = pthread_create(&thread, &attributes, body, argument);
+  pthread_attr_destroy(&attributes);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return -result;
+}
+
+int csys_signal_descriptor(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
+  if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+  int descriptor = signalfd(-1, &set, SFD_CLOEXEC);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
+int csys_event_descriptor(void) {
+  int descriptor = eventfd(0, EFD_CLOEXEC);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
+int csys_sync_file_system(const char *path) {
+  int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return -errno;
+  int result = syncfs(descriptor) < 0 ? -errno : 0;
+  close(descriptor);
+  return result;
+}
+
+int csys_wait_readable(int first, int second, int milliseconds) {
+  struct pollfd descriptors[2] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
+  for (;;) {
+    int ready = poll(descriptors, 2, milliseconds);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return -errno;
+    if (ready == 0) return 2;
+    if (descriptors[0].revents) return 0;
+    if (descriptors[1].revents) return 1;
+  }
+}
+
+uint64_t csys_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 1024;
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  return limit.rlim_cur;
+}
+
