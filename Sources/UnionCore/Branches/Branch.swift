@@ -1,0 +1,206 @@
+public import SystemCalls
+internal import SystemPackage
+
+/// An opened branch.
+public final class Branch: Sendable {
+  /// The union's index of it: 0 is the topmost.
+  public let index: Int
+  public let specification: BranchSpecification
+  /// A readable descriptor of its root directory, open as long as the branch.
+  public let root: CInt
+  public let rootAttributes: Attributes
+  public let isWritable: Bool
+
+  init(
+    index: Int, specification: BranchSpecification, root: CInt, attributes: Attributes,
+    isWritable: Bool
+  ) {
+    self.index = index
+    self.specification = specification
+    self.root = root
+    self.rootAttributes = attributes
+    self.isWritable = isWritable
+  }
+
+  deinit { FileSystemCall.close(root) }
+
+  public var honoursWhiteouts: Bool { specification.honoursWhiteouts }
+}
+
+/// The branches of a union, top first, checked against each other.
+public struct BranchSet: Sendable {
+  public let branches: [Branch]
+
+  public var count: Int { branches.count }
+  public subscript(index: Int) -> Branch { branches[index] }
+  /// The branch that changes go to; nil on a read-only union.
+  public var writable: Branch? { branches.first.flatMap { $0.isWritable ? $0 : nil } }
+
+  /// Opens and checks the branches. Refused: none at all, the same directory twice, one branch above
+  /// or below another, the mount point inside a branch or a branch inside the mount point, a `rw`
+  /// branch that is not the first or lies on a read-only file system, and one that another mount
+  /// writes to. The lock on the writable branch goes with its descriptor, also when the process
+  /// is killed.
+  public init(
+    _ specifications: [BranchSpecification], mountPoint: String, readOnly: Bool
+  ) throws(Failure) {
+    guard !specifications.isEmpty else {
+      throw Failure(.usage, "no branch is named", advice: "name at least one with --branch DIR=rw")
+    }
+    guard specifications.count < Int(IndexEntry.none) else {
+      throw Failure(.usage, "\(specifications.count) branches are too many")
+    }
+    var opened: [Branch] = []
+    for (index, specification) in specifications.enumerated() {
+      opened.append(try Self.open(specification, index: index, readOnly: readOnly))
+    }
+    branches = opened
+    try checkNesting(mountPoint: mountPoint)
+    if let top = writable { try Self.lock(top) }
+  }
+
+  private static func open(
+    _ specification: BranchSpecification, index: Int, readOnly: Bool
+  ) throws(Failure) -> Branch {
+    let path = specification.path.string
+    let wantsWriting = specification.permission == .readWrite
+    if wantsWriting && index > 0 {
+      throw Failure(
+        .unusableBranches, "the branch \(path) is rw, but not the first",
+        advice: "only the top branch can be written to; make it ro+wh")
+    }
+    do throws(Errno) {
+      let root = try FileSystemCall.open(
+        path: path, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.nonBlocking)
+      let branch = Branch(
+        index: index, specification: specification, root: root,
+        attributes: try FileSystemCall.status(of: root), isWritable: wantsWriting && !readOnly)
+      if branch.isWritable, try FileSystemCall.fileSystem(of: root).isReadOnly {
+        throw Errno.readOnlyFileSystem
+      }
+      return branch
+    } catch { throw failure(of: error, path: path) }
+  }
+
+  private static func failure(of error: Errno, path: String) -> Failure {
+    switch error {
+    case .noSuchFileOrDirectory:
+      Failure(
+        .missingInput, "the branch \(path) does not exist", advice: "create it, or name another")
+    case .notDirectory: Failure(.missingInput, "the branch \(path) is not a directory")
+    case .permissionDenied:
+      Failure(.permission, "the branch \(path) cannot be opened: \(error)")
+    case .readOnlyFileSystem:
+      Failure(
+        .unusableBranches, "the branch \(path) is rw on a read-only file system",
+        advice: "make it ro+wh, or put a writable directory on top")
+    default: Failure(.failed, "the branch \(path) cannot be opened: \(error)")
+    }
+  }
+
+  /// A server that has just been unmounted may still be on its way out: the lock is tried for a
+  /// moment.
+  private static func lock(_ branch: Branch) throws(Failure) {
+    let path = branch.specification.path
+    for attempt in 0...20 {
+      do throws(Errno) { return try FileSystemCall.lockExclusively(branch.root) } catch {
+        guard error == .wouldBlock else {
+          throw Failure(.failed, "the branch \(path) cannot be locked: \(error)")
+        }
+      }
+      if attempt < 20 { ProcessCall.pause(milliseconds: 25) }
+    }
+    throw Failure(
+      .busy, "the branch \(path) is written to by another mount",
+      advice: "unmount that one first, or give this mount a top branch of its own")
+  }
+
+  /// A file's identity.
+  private struct Identity: Hashable {
+    var device: UInt64
+    var inode: UInt64
+    init(_ attributes: Attributes) {
+      device = attributes.device
+      inode = attributes.inode
+    }
+  }
+
+  private func checkNesting(mountPoint: String) throws(Failure) {
+    var places: [Identity: String] = [:]
+    for branch in branches {
+      let path = branch.specification.path.string
+      if let other = places[Identity(branch.rootAttributes)] {
+        throw Failure(
+          .unusableBranches,
+          other == path
+            ? "the branch \(path) is named twice"
+            : "the branches \(other) and \(path) are one directory",
+          advice: "leave one of them out")
+      }
+      places[Identity(branch.rootAttributes)] = path
+    }
+    for branch in branches {
+      let path = branch.specification.path.string
+      for above in Self.directories(above: branch.root) {
+        if let other = places[above] {
+          throw Failure(
+            .unusableBranches, "the branch \(path) lies inside the branch \(other)",
+            advice: "branches must not contain each other")
+        }
+      }
+    }
+    try checkMountPoint(mountPoint, places: places)
+  }
+
+  private func checkMountPoint(
+    _ mountPoint: String, places: [Identity: String]
+  ) throws(Failure) {
+    let descriptor: CInt
+    let own: Identity
+    do throws(Errno) {
+      descriptor = try FileSystemCall.open(
+        path: mountPoint, OpenFlag.path | OpenFlag.directory)
+      own = Identity(try FileSystemCall.status(of: descriptor))
+    } catch {
+      if error == .noSuchFileOrDirectory {
+        throw Failure(
+          .missingInput, "the mount point \(mountPoint) does not exist",
+          advice: "create it with mkdir")
+      }
+      throw Failure(.missingInput, "the mount point \(mountPoint) cannot be used: \(error)")
+    }
+    defer { FileSystemCall.close(descriptor) }
+    for place in [own] + Self.directories(above: descriptor) {
+      if let branch = places[place] {
+        throw Failure(
+          .unusableBranches, "the mount point \(mountPoint) lies inside the branch \(branch)",
+          advice: "mount somewhere else")
+      }
+    }
+    for branch in branches where Self.directories(above: branch.root).contains(own) {
+      throw Failure(
+        .unusableBranches,
+        "the branch \(branch.specification.path) lies inside the mount point \(mountPoint)",
+        advice: "it would be covered by the mount; mount somewhere else")
+    }
+  }
+
+  /// The directories above one, up to the root.
+  private static func directories(above start: CInt) -> [Identity] {
+    var list: [Identity] = []
+    var current = start
+    defer { if current != start { FileSystemCall.close(current) } }
+    while list.count < 4096,
+      let next = try? FileSystemCall.open(
+        at: current, ReservedName.above, OpenFlag.path | OpenFlag.directory)
+    {
+      let identity = (try? FileSystemCall.status(of: next)).map(Identity.init)
+      let last = (try? FileSystemCall.status(of: current)).map(Identity.init)
+      if current != start { FileSystemCall.close(current) }
+      current = next
+      guard let identity, identity != last else { break }
+      list.append(identity)
+    }
+    return list
+  }
+}

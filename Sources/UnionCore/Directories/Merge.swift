@@ -1,0 +1,120 @@
+public import SystemCalls
+
+/// Makes a directory's index from the listings of its branches, top first. The rule of `resolve`,
+/// for all names at once; no I/O of its own.
+public struct Merge {
+  private var index = NameIndex()
+  private var branch: UInt16 = 0
+  private var isTop = false
+  private var honoursWhiteouts = false
+  /// Names hidden below the branch at hand; they take effect when it ends.
+  private var whiteouts: [CChar] = []
+  private var whiteoutEnds: [Int] = []
+  /// The branches of directories that merge, by entry.
+  private var merges: [Int: [UInt16]] = [:]
+  /// Whether the branch at hand is opaque: the last one that counts.
+  public private(set) var isOpaque = false
+
+  public init() {}
+
+  /// Begins the next branch down.
+  ///
+  /// - Parameters:
+  ///   - branch: the union's index of it.
+  ///   - isTop: whether it is the writable top branch, whose whiteouts the union itself keeps.
+  public mutating func begin(branch: UInt16, isTop: Bool, honoursWhiteouts: Bool) {
+    self.branch = branch
+    self.isTop = isTop
+    self.honoursWhiteouts = honoursWhiteouts
+  }
+
+  /// An entry of the branch at hand with the inode number that the union shows for it.
+  public mutating func add(
+    _ bytes: UnsafeBufferPointer<CChar>, type: FileKind, inode: UInt64
+  ) {
+    let hash = bytes.nameHash
+    guard let position = index.find(bytes, hash: hash) else {
+      let position = index.append(bytes, hash: hash)
+      index.update(position) {
+        $0.branch = branch
+        $0.type = type
+        $0.inode = inode
+        if !isTop { $0.lowerType = type }
+        if type != .directory { $0.flags.insert([.closed]) }
+        if !isTop && type != .directory { $0.flags.insert(.lowerClosed) }
+      }
+      return
+    }
+    addBelow(position, type: type, inode: inode)
+  }
+
+  private mutating func addBelow(_ position: Int, type: FileKind, inode: UInt64) {
+    let entry = index.entries[position]
+    var merges = false
+    index.update(position) {
+      if !isTop && !entry.flags.contains(.lowerClosed) {
+        if entry.lowerType == .unknown { $0.lowerType = type }
+        if type != .directory { $0.flags.insert(.lowerClosed) }
+      }
+      guard !entry.flags.contains(.closed) else { return }
+      if entry.branch == IndexEntry.none {
+        $0.branch = branch
+        $0.type = type
+        $0.inode = inode
+      } else {
+        merges = type == .directory
+      }
+      if type != .directory { $0.flags.insert(.closed) }
+    }
+    if merges { self.merges[position, default: [entry.branch]].append(branch) }
+  }
+
+  /// A whiteout in the branch at hand.
+  public mutating func addWhiteout(of bytes: UnsafeBufferPointer<CChar>) {
+    guard honoursWhiteouts else { return }
+    whiteouts.append(contentsOf: bytes)
+    whiteoutEnds.append(whiteouts.count)
+  }
+
+  /// `.wh..wh..opq` in the branch at hand.
+  public mutating func addOpaque() { if honoursWhiteouts { isOpaque = true } }
+
+  /// The branch at hand ends; its whiteouts hide from now on.
+  public mutating func endBranch() {
+    let bytes = whiteouts
+    var start = 0
+    bytes.withUnsafeBufferPointer { all in
+      for end in whiteoutEnds {
+        hideBelow(UnsafeBufferPointer(rebasing: all[start..<end]))
+        start = end
+      }
+    }
+    whiteouts.removeAll(keepingCapacity: true)
+    whiteoutEnds.removeAll(keepingCapacity: true)
+  }
+
+  private mutating func hideBelow(_ bytes: UnsafeBufferPointer<CChar>) {
+    let hash = bytes.nameHash
+    let position = index.find(bytes, hash: hash) ?? index.append(bytes, hash: hash)
+    index.update(position) {
+      $0.flags.insert(.closed)
+      if isTop { $0.flags.insert(.topWhiteout) } else { $0.flags.insert(.lowerClosed) }
+    }
+  }
+
+  /// The finished index.
+  public consuming func finish() -> NameIndex {
+    var directories = 0
+    for position in index.entries.indices {
+      let entry = index.entries[position]
+      if entry.branch != IndexEntry.none {
+        if entry.type == .directory { directories += 1 }
+      } else if !entry.hasTopWhiteout && !entry.lowerShows {
+        index.update(position) { $0.flags.insert(.dead) }
+      }
+    }
+    for (position, branches) in merges { index.setBranches(position, branches) }
+    index.finish(directories: directories)
+    return index
+  }
+}

@@ -1,0 +1,125 @@
+public import SystemCalls
+public import SystemPackage
+
+/// Calls `body` with each entry of a directory but `.` and `..`: its name (NUL-terminated), type as
+/// the directory knows it, and inode. Stops where `body` answers false.
+///
+/// - Parameter directory: any descriptor of it; it is opened anew, so offsets are not shared.
+public func forEachEntry(
+  of directory: CInt,
+  _ body: (UnsafeBufferPointer<CChar>, FileKind, UInt64) throws(Errno) -> Bool
+) throws(Errno) {
+  let descriptor = try openToList(directory)
+  defer { FileSystemCall.close(descriptor) }
+  let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+  defer { buffer.deallocate() }
+  while true {
+    let count = try FileSystemCall.entries(of: descriptor, into: buffer)
+    if count == 0 { return }
+    var offset = 0
+    // struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
+    while offset + 19 < count {
+      let length = Int(buffer.loadUnaligned(fromByteOffset: offset + 16, as: UInt16.self))
+      guard length > 19, offset + length <= count else { throw Errno.ioError }
+      let name = UnsafeRawBufferPointer(rebasing: buffer[offset + 19..<offset + length])
+        .assumingMemoryBound(to: CChar.self)
+      let end = name.firstIndex(of: 0) ?? name.count
+      let bytes = UnsafeBufferPointer(rebasing: name[..<end])
+      if !isDotOrDotDot(bytes) {
+        let inode = buffer.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        let kind = FileKind(rawValue: buffer[offset + 18]) ?? .unknown
+        if try !body(bytes, kind, inode) { return }
+      }
+      offset += length
+    }
+  }
+}
+
+private func isDotOrDotDot(_ bytes: UnsafeBufferPointer<CChar>) -> Bool {
+  bytes.count > 0 && bytes[0] == 0x2E
+    && (bytes.count == 1 || (bytes.count == 2 && bytes[1] == 0x2E))
+}
+
+/// A readable descriptor of a directory. Its access time stays as it is where that may be asked for
+/// (the owner, or a privilege): reading through the union changes no branch.
+private func openToList(_ directory: CInt) throws(Errno) -> CInt {
+  let flags = OpenFlag.readOnly | OpenFlag.directory
+  do throws(Errno) {
+    return try FileSystemCall.open(
+      at: directory, ReservedName.here, flags | OpenFlag.noAccessTime)
+  } catch {
+    guard error == .notPermitted else { throw error }
+    return try FileSystemCall.open(at: directory, ReservedName.here, flags)
+  }
+}
+
+extension Merge {
+  /// Adds all that a branch's directory holds.
+  ///
+  /// - Parameter inode: the number that the union shows for an entry's inode.
+  public mutating func addAll(
+    of directory: CInt, branch: UInt16, isTop: Bool, honoursWhiteouts: Bool,
+    inode number: (UInt64) -> UInt64
+  ) throws(Errno) {
+    begin(branch: branch, isTop: isTop, honoursWhiteouts: honoursWhiteouts)
+    var longNames: [[CChar]] = []
+    try forEachEntry(of: directory) { bytes, kind, inode throws(Errno) in
+      switch DiskName(bytes) {
+      case .ordinary:
+        var kind = kind
+        if kind == .unknown, let base = bytes.baseAddress {
+          guard let told = try FileSystemCall.type(at: directory, base) else { return true }
+          kind = told
+        }
+        add(bytes, type: kind, inode: number(inode))
+      case .whiteout(let offset): addWhiteout(of: UnsafeBufferPointer(rebasing: bytes[offset...]))
+      case .longWhiteout: longNames.append(Array(bytes) + [0])
+      case .opaque: addOpaque()
+      case .reserved: break
+      }
+      return true
+    }
+    for name in longNames {
+      let hidden = try contentOfLongWhiteout(name, in: directory)
+      hidden.withUnsafeBufferPointer { if !$0.isEmpty { addWhiteout(of: $0) } }
+    }
+    endBranch()
+  }
+}
+
+/// The name that a long whiteout hides, empty where it holds none.
+private func contentOfLongWhiteout(_ name: [CChar], in directory: CInt) throws(Errno) -> [CChar] {
+  let file = try FileSystemCall.open(
+    at: directory, name, OpenFlag.readOnly | OpenFlag.noFollow | OpenFlag.nonBlocking)
+  defer { FileSystemCall.close(file) }
+  var content = [UInt8](repeating: 0, count: nameLimit + 1)
+  let count = try content.withMutableBytes { bytes throws(Errno) in
+    try FileSystemCall.read(file, into: bytes, at: 0)
+  }
+  return count <= nameLimit ? content[..<count].map { CChar(bitPattern: $0) } : []
+}
+
+/// Deletes a file or a whole directory tree below a directory, never following a symbolic link.
+public func removeTree(at directory: CInt, _ name: CName) throws(Errno) {
+  do throws(Errno) { return try FileSystemCall.unlink(at: directory, name) } catch {
+    if error == .noSuchFileOrDirectory { return }
+    guard error == .isDirectory || error == .notPermitted else { throw error }
+  }
+  do throws(Errno) { return try FileSystemCall.removeDirectory(at: directory, name) } catch {
+    guard error == .directoryNotEmpty || error == .fileExists else { throw error }
+  }
+  let inside = try FileSystemCall.open(
+    at: directory, name, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow)
+  defer { FileSystemCall.close(inside) }
+  var names: [[CChar]] = []
+  try forEachEntry(of: inside) { bytes, _, _ in
+    names.append(Array(bytes) + [0])
+    return true
+  }
+  for name in names {
+    try name.withUnsafeBufferPointer { buffer throws(Errno) in
+      if let base = buffer.baseAddress { try removeTree(at: inside, base) }
+    }
+  }
+  try FileSystemCall.removeDirectory(at: directory, name)
+}

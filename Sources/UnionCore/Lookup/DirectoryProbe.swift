@@ -1,0 +1,41 @@
+public import SystemCalls
+public import SystemPackage
+
+/// A probe by system calls: one fstatat a question, in the directories that hold the parent.
+public struct DirectoryProbe: BranchProbe {
+  let name: Name
+  /// A descriptor for each position, and whether its branch honours whiteouts.
+  let directories: [(descriptor: CInt, honoursWhiteouts: Bool)]
+
+  public init(_ name: Name, in directories: [(descriptor: CInt, honoursWhiteouts: Bool)]) {
+    self.name = name
+    self.directories = directories
+  }
+
+  public var count: Int { directories.count }
+
+  public func entry(at position: Int) throws(Errno) -> FileKind? {
+    try FileSystemCall.type(at: directories[position].descriptor, name.pointer)
+  }
+
+  public func hidesBelow(at position: Int) throws(Errno) -> Bool {
+    guard directories[position].honoursWhiteouts else { return false }
+    return try hasWhiteout(of: name, in: directories[position].descriptor)
+  }
+}
+
+/// Whether a directory holds a whiteout of `name`. EIO where what has its name is no regular file, as
+/// aufs answers.
+public func hasWhiteout(of name: Name, in directory: CInt) throws(Errno) -> Bool {
+  let type = try name.withWhiteoutName { whiteout throws(Errno) in
+    try FileSystemCall.type(at: directory, whiteout)
+  }
+  guard let type else { return false }
+  guard type == .regular else { throw Errno.ioError }
+  return true
+}
+
+/// Whether a directory is opaque: nothing below it shows.
+public func isOpaque(_ directory: CInt) throws(Errno) -> Bool {
+  try FileSystemCall.type(at: directory, ReservedName.opaque) != nil
+}
