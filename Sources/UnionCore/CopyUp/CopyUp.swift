@@ -1,0 +1,160 @@
+public import SystemCalls
+public import SystemPackage
+
+/// Brings files and directories of lower branches to the writable branch. Everything is staged in the
+/// work area, filled, data first, and becomes visible in one step.
+public struct CopyUp: Sendable {
+  /// When data reaches the disk.
+  public enum Flushing: Sendable { case data, everything, nothing }
+
+  public let area: WorkArea
+  public let flushing: Flushing
+  /// Whether the server may write where modes forbid it (CAP_DAC_OVERRIDE).
+  private let overridesModes = ProcessCall.hasCapability(1)
+
+  public init(area: WorkArea, flushing: Flushing) {
+    self.area = area
+    self.flushing = flushing
+  }
+
+  /// A copy of a regular file, not yet visible, with everything but its name.
+  ///
+  /// - Parameters:
+  ///   - source: a readable descriptor.
+  ///   - size: how much of the content is wanted, in bytes; nil for all. What follows is not read.
+  ///   - number: the inode number that the copy keeps.
+  public func stageFile(
+    _ source: CInt, _ attributes: Attributes, size: Int64? = nil, number: UInt64
+  ) throws(Errno) -> StagedFile {
+    let staged = try area.stageFile()
+    let wanted = min(size ?? attributes.size, attributes.size)
+    if wanted > 0 {
+      try FileContents.copy(
+        from: source, to: staged.descriptor, size: wanted, isWhole: wanted == attributes.size,
+        blocks: attributes.blocks)
+    }
+    try copyMetadata(
+      from: source, to: staged.descriptor, attributes, keepsTimes: wanted == attributes.size)
+    if flushing != .nothing && wanted > 0 { try FileSystemCall.sync(staged.descriptor) }
+    try record(staged.descriptor, ReservedName.itself, number)
+    return staged
+  }
+
+  /// Copies a directory (without what is in it), a symbolic link, a device, FIFO or socket to
+  /// `target`, and shows it there in one step. EEXIST where the name is taken.
+  public func copyOther(
+    at directory: CInt, _ name: CName, _ attributes: Attributes, number: UInt64,
+    to targetDirectory: CInt, _ target: CName
+  ) throws(Errno) {
+    try area.withFreshName { fresh throws(Errno) in
+      try makeOther(at: directory, name, attributes, fresh)
+      do throws(Errno) {
+        try copyOtherMetadata(at: directory, name, attributes, to: fresh)
+        try record(area.descriptor, fresh, number)
+        try publish(fresh, attributes, to: targetDirectory, target)
+      } catch {
+        try? removeTree(at: area.descriptor, fresh)
+        throw error
+      }
+    }
+    if flushing == .everything { try syncDirectory(targetDirectory) }
+  }
+
+  /// A directory that its owner may not write to cannot be moved by an unprivileged server (its `..`
+  /// changes): it gets its mode where it is shown.
+  private func publish(
+    _ fresh: CName, _ attributes: Attributes, to targetDirectory: CInt, _ target: CName
+  ) throws(Errno) {
+    let isLocked = attributes.isDirectory && attributes.mode & 0o200 == 0 && !overridesModes
+    if isLocked {
+      try FileSystemCall.changeMode(
+        at: area.descriptor, fresh, attributes.permissions | 0o200)
+    }
+    try FileSystemCall.rename(
+      at: area.descriptor, fresh, to: targetDirectory, target,
+      flags: FileSystemCall.RenameFlag.noReplace)
+    if isLocked {
+      try FileSystemCall.changeMode(at: targetDirectory, target, attributes.permissions)
+    }
+  }
+
+  /// Flushes a directory that is known by any descriptor.
+  public func syncDirectory(_ directory: CInt) throws(Errno) {
+    let readable = try FileSystemCall.open(
+      at: directory, ReservedName.here, OpenFlag.readOnly | OpenFlag.directory)
+    defer { FileSystemCall.close(readable) }
+    try FileSystemCall.sync(readable)
+  }
+
+  private func makeOther(
+    at directory: CInt, _ name: CName, _ attributes: Attributes, _ fresh: CName
+  ) throws(Errno) {
+    switch attributes.type {
+    case .directory: try FileSystemCall.makeDirectory(at: area.descriptor, fresh, mode: 0o700)
+    case .symbolicLink:
+      var target = [CChar](repeating: 0, count: 4097)
+      let count = try target.withUnsafeMutableBufferPointer { buffer throws(Errno) in
+        try FileSystemCall.readLink(
+          at: directory, name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<4096]))
+      }
+      target[count] = 0
+      try FileSystemCall.makeSymbolicLink(at: area.descriptor, fresh, to: target)
+    default:
+      try FileSystemCall.makeNode(
+        at: area.descriptor, fresh, mode: attributes.type.modeBits | 0o600,
+        device: attributes.specialDevice)
+    }
+  }
+
+  private func copyOtherMetadata(
+    at directory: CInt, _ name: CName, _ attributes: Attributes, to fresh: CName
+  ) throws(Errno) {
+    let own = area.descriptor
+    try FileSystemCall.changeOwner(
+      at: own, fresh, owner: attributes.owner, group: attributes.group)
+    try ExtendedAttributes.copy(
+      list: { (buffer) throws(Errno) in
+        try FileSystemCall.listExtendedAttributes(at: directory, name, into: buffer)
+      },
+      get: { (key, buffer) throws(Errno) in
+        try FileSystemCall.extendedAttribute(at: directory, name, key: key, into: buffer)
+      },
+      set: { (key, value) throws(Errno) in
+        try FileSystemCall.setExtendedAttribute(at: own, fresh, key: key, to: value)
+      })
+    if !attributes.isSymbolicLink {
+      try FileSystemCall.changeMode(at: own, fresh, attributes.permissions)
+    }
+    try FileSystemCall.changeTimes(
+      at: own, fresh, accessed: .to(attributes.accessed), modified: .to(attributes.modified))
+  }
+
+  /// Owner before mode: chown(2) takes set-user-ID bits away. Times last.
+  private func copyMetadata(
+    from source: CInt, to target: CInt, _ attributes: Attributes, keepsTimes: Bool
+  ) throws(Errno) {
+    try FileSystemCall.changeOwner(
+      of: target, owner: attributes.owner, group: attributes.group)
+    try ExtendedAttributes.copy(
+      list: { (buffer) throws(Errno) in
+        try FileSystemCall.listExtendedAttributes(at: source, nil, into: buffer)
+      },
+      get: { (key, buffer) throws(Errno) in
+        try FileSystemCall.extendedAttribute(at: source, nil, key: key, into: buffer)
+      },
+      set: { (key, value) throws(Errno) in
+        try FileSystemCall.setExtendedAttribute(at: target, nil, key: key, to: value)
+      })
+    try FileSystemCall.changeMode(of: target, attributes.permissions)
+    try FileSystemCall.changeTimes(
+      of: target, accessed: .to(attributes.accessed),
+      modified: keepsTimes ? .to(attributes.modified) : .now)
+  }
+
+  /// Notes the number that the file at `name` keeps, before anybody can see it.
+  private func record(_ directory: CInt, _ name: CName, _ number: UInt64) throws(Errno) {
+    let inode = try FileSystemCall.status(at: directory, name).inode
+    try area.inodes.record(
+      top: inode, birth: FileSystemCall.birth(at: directory, name), number: number)
+  }
+}

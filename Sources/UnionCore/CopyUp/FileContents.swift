@@ -1,0 +1,131 @@
+internal import SystemCalls
+internal import SystemPackage
+
+/// Copying what is in a file: shared blocks where the file system can, else by the kernel, else by
+/// hand; holes stay holes.
+enum FileContents {
+  private static let seekData: CInt = 3
+  private static let seekHole: CInt = 4
+  private static let chunk = 1 << 30
+
+  /// - Parameters:
+  ///   - size: bytes from the start.
+  ///   - isWhole: whether that is all of the source.
+  ///   - blocks: the source's 512-byte blocks; fewer than the size needs tell of holes.
+  static func copy(
+    from source: CInt, to target: CInt, size: Int64, isWhole: Bool, blocks: Int64
+  ) throws(Errno) {
+    if isWhole, size >= 1 << 16, (try? FileSystemCall.clone(source, to: target)) != nil { return }
+    if blocks * 512 >= size {
+      return try copyRange(from: source, to: target, 0, size)
+    }
+    try FileSystemCall.truncate(target, to: size)
+    var offset: Int64 = 0
+    while offset < size {
+      let start: Int64
+      do throws(Errno) {
+        start = try FileSystemCall.seek(source, offset, whence: seekData)
+      } catch {
+        // ENXIO: only a hole is left. EINVAL: the file system knows no holes.
+        if error == .noSuchAddressOrDevice { return }
+        if error == .invalidArgument {
+          return try copyRange(from: source, to: target, offset, size)
+        }
+        throw error
+      }
+      if start >= size { return }
+      let end = min(try FileSystemCall.seek(source, start, whence: seekHole), size)
+      try copyRange(from: source, to: target, start, end)
+      offset = end
+    }
+  }
+
+  private static func copyRange(
+    from source: CInt, to target: CInt, _ start: Int64, _ end: Int64
+  ) throws(Errno) {
+    var offset = start
+    while offset < end {
+      do throws(Errno) {
+        let count = try FileSystemCall.copyRange(
+          from: source, at: offset, to: target, at: offset, count: min(chunk, Int(end - offset)))
+        // Some file systems answer 0 before the end.
+        if count == 0 { return try copyByHand(from: source, to: target, offset, end) }
+        offset += Int64(count)
+      } catch {
+        switch error {
+        case .improperLink, .noFunction, .invalidArgument, .notSupported,
+          .notSupportedOnSocket:
+          return try copyByHand(from: source, to: target, offset, end)
+        default: throw error
+        }
+      }
+    }
+  }
+
+  private static func copyByHand(
+    from source: CInt, to target: CInt, _ start: Int64, _ end: Int64
+  ) throws(Errno) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+    defer { buffer.deallocate() }
+    var offset = start
+    while offset < end {
+      let room = UnsafeMutableRawBufferPointer(
+        rebasing: buffer[..<min(buffer.count, Int(end - offset))])
+      let count = try FileSystemCall.read(source, into: room, at: offset)
+      // The source became shorter than it was: the rest is a hole.
+      if count == 0 { return try FileSystemCall.truncate(target, to: end) }
+      try writeAll(UnsafeRawBufferPointer(rebasing: room[..<count]), to: target, at: offset)
+      offset += Int64(count)
+    }
+  }
+
+  private static func writeAll(
+    _ bytes: UnsafeRawBufferPointer, to target: CInt, at offset: Int64
+  ) throws(Errno) {
+    var done = 0
+    while done < bytes.count {
+      done += try FileSystemCall.write(
+        target, from: UnsafeRawBufferPointer(rebasing: bytes[done...]), at: offset + Int64(done))
+    }
+  }
+}
+
+/// Copying extended attributes: ACLs and file capabilities among them.
+enum ExtendedAttributes {
+  /// Copies each attribute that `list` names. One that the target's file system has no room or name
+  /// space for is an error, but where nobody of this server's rights could set it (`trusted.`,
+  /// `security.` of an unprivileged one) it is left out.
+  static func copy(
+    list: (UnsafeMutableBufferPointer<CChar>) throws(Errno) -> Int,
+    get: (CName, UnsafeMutableRawBufferPointer) throws(Errno) -> Int,
+    set: (CName, UnsafeRawBufferPointer) throws(Errno) -> Void
+  ) throws(Errno) {
+    let size: Int
+    do throws(Errno) {
+      size = try list(UnsafeMutableBufferPointer(start: nil, count: 0))
+    } catch {
+      if error == .notSupported || error == .noFunction { return }
+      throw error
+    }
+    if size == 0 { return }
+    let names = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 1 << 16)
+    defer { names.deallocate() }
+    let value = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 8)
+    defer { value.deallocate() }
+    let end = try list(names)
+    guard let base = names.baseAddress else { return }
+    var at = 0
+    while at < end {
+      let key = UnsafePointer(base + at)
+      let count = try get(key, value)
+      do throws(Errno) {
+        try set(key, UnsafeRawBufferPointer(rebasing: value[..<count]))
+      } catch {
+        let isUsers = key[0] == 0x75 /* user. */
+        guard error == .notPermitted && !isUsers else { throw error }
+      }
+      while names[at] != 0 { at += 1 }
+      at += 1
+    }
+  }
+}

@@ -1,0 +1,95 @@
+internal import SystemCalls
+public import SystemPackage
+
+/// Makes and removes whiteouts and opaque markers on the writable branch. A whiteout is a hard link
+/// to the branch's `.wh..wh.aufs`, so that a thousand of them use one inode.
+public final class Whiteouts: @unchecked Sendable {
+  private let root: CInt
+  private let area: WorkArea
+  private let linksToBase: Bool
+
+  /// Makes the base where there is none.
+  public init(on branch: Branch, area: WorkArea) throws(Errno) {
+    root = branch.root
+    self.area = area
+    linksToBase = branch.specification.linksWhiteouts
+    if linksToBase { try makeBase() }
+  }
+
+  private func makeBase() throws(Errno) {
+    do throws(Errno) { try makeEmptyFile(at: root, ReservedName.whiteoutBase) } catch {
+      if error != .fileExists { throw error }
+    }
+  }
+
+  private func makeEmptyFile(at directory: CInt, _ name: CName) throws(Errno) {
+    let file = try FileSystemCall.open(
+      at: directory, name,
+      OpenFlag.writeOnly | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o444)
+    defer { FileSystemCall.close(file) }
+    // Whatever umask this thread has for its caller.
+    try FileSystemCall.changeMode(of: file, 0o444)
+  }
+
+  /// Hides `name` in `directory`; nothing where it is hidden already.
+  public func hide(_ name: Name, in directory: CInt) throws(Errno) {
+    if name.needsLongWhiteout { return try hideLong(name, in: directory) }
+    try name.withWhiteoutName { whiteout throws(Errno) in try make(whiteout, in: directory) }
+  }
+
+  /// Makes `directory` opaque; nothing where it is so already.
+  public func makeOpaque(_ directory: CInt) throws(Errno) {
+    try make(ReservedName.opaque, in: directory)
+  }
+
+  /// Shows `name` again; nothing where it was not hidden.
+  public func show(_ name: Name, in directory: CInt) throws(Errno) {
+    do throws(Errno) {
+      try name.withWhiteoutName { whiteout throws(Errno) in
+        try FileSystemCall.unlink(at: directory, whiteout)
+      }
+    } catch { if error != .noSuchFileOrDirectory { throw error } }
+  }
+
+  private func make(_ whiteout: CName, in directory: CInt) throws(Errno) {
+    do throws(Errno) {
+      guard linksToBase else { return try makeEmptyFile(at: directory, whiteout) }
+      try FileSystemCall.link(at: root, ReservedName.whiteoutBase, to: directory, whiteout)
+    } catch {
+      if error == .fileExists { return }
+      guard linksToBase else { throw error }
+      try makeOtherwise(whiteout, in: directory, after: error)
+    }
+  }
+
+  /// The link was refused: a new base where the old one has too many names or is gone, a plain file
+  /// where the file system has no links.
+  private func makeOtherwise(
+    _ whiteout: CName, in directory: CInt, after error: Errno
+  ) throws(Errno) {
+    switch error {
+    case .tooManyLinks:
+      try? FileSystemCall.unlink(at: root, ReservedName.whiteoutBase)
+      try makeBase()
+      try FileSystemCall.link(at: root, ReservedName.whiteoutBase, to: directory, whiteout)
+    case .noSuchFileOrDirectory:
+      try makeBase()
+      try FileSystemCall.link(at: root, ReservedName.whiteoutBase, to: directory, whiteout)
+    case .notPermitted, .notSupported, .improperLink: try makeEmptyFile(at: directory, whiteout)
+    default: throw error
+    }
+  }
+
+  /// The name is its content, so it is staged and shown in one step.
+  private func hideLong(_ name: Name, in directory: CInt) throws(Errno) {
+    let staged = try area.stageFile()
+    let count = try FileSystemCall.write(
+      staged.descriptor, from: UnsafeRawBufferPointer(name.bytes), at: 0)
+    if count != name.count { throw Errno.noSpace }
+    try FileSystemCall.changeMode(of: staged.descriptor, 0o444)
+    let target = name.withWhiteoutName { whiteout in Array(cString: whiteout) }
+    do throws(Errno) {
+      FileSystemCall.close(try staged.publish(at: directory, target))
+    } catch { if error != .fileExists { throw error } }
+  }
+}

@@ -1,0 +1,174 @@
+public import SystemCalls
+public import SystemPackage
+internal import Synchronization
+
+/// The directory `.wh..wh.unionfs` at the root of the writable branch: everything that is not yet, or
+/// no longer, part of the view lies here, on the same file system, so that one rename or link
+/// publishes it. What a crash leaves here is removed at the next mount.
+public final class WorkArea: Sendable {
+  public let descriptor: CInt
+  public let inodes: InodeTable
+  private let counter = Atomic<UInt64>(0)
+  /// Whether the file system has O_TMPFILE: 1 yes, 2 no.
+  private let unnamedFiles = Atomic<UInt8>(0)
+
+  /// Opens the work area, makes it where there is none, and empties it.
+  public init(on branch: Branch) throws(Errno) {
+    do throws(Errno) {
+      try FileSystemCall.makeDirectory(at: branch.root, ReservedName.workArea, mode: 0o700)
+    } catch { if error != .fileExists { throw error } }
+    descriptor = try FileSystemCall.open(
+      at: branch.root, ReservedName.workArea,
+      OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow)
+    do throws(Errno) { inodes = try InodeTable(in: descriptor) } catch {
+      FileSystemCall.close(descriptor)
+      throw error
+    }
+    try removeLeftovers()
+  }
+
+  deinit { FileSystemCall.close(descriptor) }
+
+  private func removeLeftovers() throws(Errno) {
+    var names: [[CChar]] = []
+    try forEachEntry(of: descriptor) { bytes, _, _ in
+      if bytes.first == CChar(bitPattern: UInt8(ascii: "t")) { names.append(Array(bytes) + [0]) }
+      return true
+    }
+    for name in names {
+      try name.withUnsafeBufferPointer { buffer throws(Errno) in
+        if let base = buffer.baseAddress { try removeTree(at: descriptor, base) }
+      }
+    }
+  }
+
+  /// Calls `body` with a fresh name in the work area.
+  public func withFreshName<Result>(
+    _ body: (CName) throws(Errno) -> Result
+  ) throws(Errno) -> Result {
+    try Self.withName(counter.add(1, ordering: .relaxed).newValue, body)
+  }
+
+  static func withName<Result>(
+    _ number: UInt64, _ body: (CName) throws(Errno) -> Result
+  ) throws(Errno) -> Result {
+    let outcome: Swift.Result<Result, Errno> = "t\(number)".withCString { name in
+      do throws(Errno) { return .success(try body(name)) } catch { return .failure(error) }
+    }
+    return try outcome.get()
+  }
+
+  /// A new empty file that only its descriptor knows, or that lies in the work area.
+  public func stageFile() throws(Errno) -> StagedFile {
+    if unnamedFiles.load(ordering: .relaxed) != 2 {
+      do throws(Errno) {
+        let file = try FileSystemCall.open(
+          at: descriptor, ReservedName.here, OpenFlag.temporary | OpenFlag.readWrite, mode: 0o600)
+        return StagedFile(descriptor: file, number: 0, area: .passUnretained(self))
+      } catch {
+        guard
+          error == .notSupported || error == .isDirectory || error == .invalidArgument
+            || error == .notSupportedOnSocket
+        else { throw error }
+        unnamedFiles.store(2, ordering: .relaxed)
+      }
+    }
+    let number = counter.add(1, ordering: .relaxed).newValue
+    let file = try Self.withName(number) { name throws(Errno) in
+      try FileSystemCall.open(
+        at: descriptor, name,
+        OpenFlag.readWrite | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o600)
+    }
+    return StagedFile(descriptor: file, number: number, area: .passUnretained(self))
+  }
+
+  /// Moves a directory out of the view in one step and deletes it.
+  public func discardDirectory(at directory: CInt, _ name: CName) throws(Errno) {
+    try withFreshName { fresh throws(Errno) in
+      try FileSystemCall.rename(at: directory, name, to: descriptor, fresh)
+      // It is out of the view; what cannot be deleted now is at the next mount.
+      try? removeTree(at: descriptor, fresh)
+    }
+  }
+}
+
+/// A file that is being filled and is not part of the view. Published or, when dropped, gone.
+public struct StagedFile: ~Copyable {
+  public let descriptor: CInt
+  /// The number of its name in the work area, 0 where it has none (O_TMPFILE).
+  let number: UInt64
+  /// Unretained: the work area lives as long as the mount. (A type that is discarded holds no
+  /// references.)
+  let area: Unmanaged<WorkArea>
+
+  deinit {
+    removeName()
+    FileSystemCall.close(descriptor)
+  }
+
+  private borrowing func withName(_ body: (CInt, CName) throws(Errno) -> Void) throws(Errno) {
+    let directory = area.takeUnretainedValue().descriptor
+    try WorkArea.withName(number) { name throws(Errno) in try body(directory, name) }
+  }
+
+  private borrowing func removeName() {
+    guard number != 0 else { return }
+    try? withName { directory, name throws(Errno) in
+      try FileSystemCall.unlink(at: directory, name)
+    }
+  }
+
+  /// Gives the file its name in one step; EEXIST where that is taken. The descriptor stays open: it
+  /// is returned, and the caller's.
+  public consuming func publish(at directory: CInt, _ target: CName) throws(Errno) -> CInt {
+    do throws(Errno) { try move(to: directory, target) } catch {
+      _ = consume self
+      throw error
+    }
+    let result = descriptor
+    discard self
+    return result
+  }
+
+  private borrowing func move(to directory: CInt, _ target: CName) throws(Errno) {
+    guard number != 0 else {
+      return try FileSystemCall.link(descriptor: descriptor, to: directory, target)
+    }
+    try withName { from, name throws(Errno) in
+      try FileSystemCall.rename(
+        at: from, name, to: directory, target, flags: FileSystemCall.RenameFlag.noReplace)
+    }
+  }
+
+  /// Gives up the name; the file lives as long as the returned descriptor.
+  public consuming func keepUnnamed() -> CInt {
+    removeName()
+    let result = descriptor
+    discard self
+    return result
+  }
+
+  /// Adds a second name elsewhere before the file is published.
+  public borrowing func link(at target: CInt, _ newName: CName) throws(Errno) {
+    if number != 0 {
+      try withName { from, name throws(Errno) in
+        try FileSystemCall.link(at: from, name, to: target, newName)
+      }
+    } else {
+      try FileSystemCall.link(descriptor: descriptor, to: target, newName)
+    }
+  }
+}
+
+extension [CChar] {
+  /// A copy of a C string, its NUL included.
+  public init(cString: CName) {
+    self = []
+    var index = 0
+    while cString[index] != 0 {
+      append(cString[index])
+      index += 1
+    }
+    append(0)
+  }
+}

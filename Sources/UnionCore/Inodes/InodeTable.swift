@@ -1,0 +1,183 @@
+internal import SystemCalls
+public import SystemPackage
+
+/// What outlives a mount about inode numbers: which number a copied-up file keeps, and how many names
+/// of a hard-linked lower file are visible. Kept in memory, appended to
+/// `.wh..wh.unionfs/inodes` on the top branch before the change that it describes is published.
+///
+/// A record that is lost (a power cut) costs a number its constancy, never a file. A record whose
+/// file is gone is told by the birth time, which a new file on the same inode does not share.
+/// docs/on-disk-format.md has the layout.
+public final class InodeTable: @unchecked Sendable {
+  /// The numbers of one copied-up file.
+  private struct Origin {
+    var birth: Int64
+    var number: UInt64
+  }
+
+  private enum Kind: UInt32 {
+    case origin = 1
+    case forget = 2
+    case links = 3
+  }
+
+  static let recordSize = 40
+  static let magic: [UInt8] = Array("unionfs-inodes-1\n".utf8)
+
+  private let lock = Lock()
+  private let descriptor: CInt
+  // Below: guarded by `lock`.
+  private var origins: [UInt64: Origin] = [:]
+  private var links: [UInt64: UInt64] = [:]
+  private var records = 0
+
+  /// Opens the table in the work area, dropping a torn end; makes it where there is none.
+  init(in workArea: CInt) throws(Errno) {
+    descriptor = try FileSystemCall.open(
+      at: workArea, ReservedName.inodeTable,
+      OpenFlag.readWrite | OpenFlag.create | OpenFlag.append | OpenFlag.noFollow, mode: 0o600)
+    try load()
+    if records > 4096 && records > 4 * (origins.count + links.count) { try rewrite() }
+  }
+
+  deinit {
+    FileSystemCall.close(descriptor)
+    lock.destroy()
+  }
+
+  // MARK: Asking
+
+  /// The number that a file of the top branch keeps, nil where it shows its own.
+  public func number(ofTop inode: UInt64) -> UInt64? {
+    lock.whileLocked { origins[inode]?.number }
+  }
+
+  /// The same, for a file that was found by name: a record of another file that had the inode before
+  /// is dropped.
+  public func number(
+    ofTop inode: UInt64, birth: () throws(Errno) -> Int64
+  ) throws(Errno) -> UInt64? {
+    guard let origin = lock.whileLocked({ origins[inode] }) else { return nil }
+    if origin.birth != 0, try birth() != origin.birth {
+      forget(top: inode)
+      return nil
+    }
+    return origin.number
+  }
+
+  public var isEmpty: Bool { lock.whileLocked { origins.isEmpty } }
+
+  /// How many names of a hard-linked lower file are visible; nil where its own link count holds.
+  public func linkCount(of number: UInt64) -> UInt64? { lock.whileLocked { links[number] } }
+
+  // MARK: Recording
+
+  /// A file of the top branch keeps `number`. Recorded before the file is published.
+  public func record(top inode: UInt64, birth: Int64, number: UInt64) throws(Errno) {
+    if inode == number { return }
+    try append(.origin, inode, UInt64(bitPattern: birth), number)
+    lock.whileLocked { origins[inode] = Origin(birth: birth, number: number) }
+  }
+
+  /// The file is gone; its inode may come again.
+  public func forget(top inode: UInt64) {
+    guard lock.whileLocked({ origins.removeValue(forKey: inode) }) != nil else { return }
+    // The record alone would be told by its birth time.
+    try? append(.forget, inode, 0, 0)
+  }
+
+  /// A count of 0 drops the record.
+  public func setLinkCount(of number: UInt64, to count: UInt64) throws(Errno) {
+    try append(.links, number, count, 0)
+    lock.whileLocked { links[number] = count == 0 ? nil : count }
+  }
+
+  private func append(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) throws(Errno) {
+    let record = Self.encode(kind, a, b, c)
+    let written = try record.withBytes { bytes throws(Errno) in
+      try FileSystemCall.write(descriptor, from: bytes)
+    }
+    if written != record.count { throw Errno.noSpace }
+    lock.whileLocked { records += 1 }
+  }
+
+  // MARK: The file
+
+  private static func encode(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: recordSize)
+    bytes.withUnsafeMutableBytes {
+      $0.storeBytes(of: kind.rawValue.littleEndian, toByteOffset: 0, as: UInt32.self)
+      $0.storeBytes(of: a.littleEndian, toByteOffset: 8, as: UInt64.self)
+      $0.storeBytes(of: b.littleEndian, toByteOffset: 16, as: UInt64.self)
+      $0.storeBytes(of: c.littleEndian, toByteOffset: 24, as: UInt64.self)
+      let sum = checksum(UnsafeRawBufferPointer(rebasing: $0[..<32]))
+      $0.storeBytes(of: sum.littleEndian, toByteOffset: 32, as: UInt64.self)
+    }
+    return bytes
+  }
+
+  private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return hash
+  }
+
+  /// Reads the records, in pieces, up to the first one that is torn.
+  private func load() throws(Errno) {
+    let size = try FileSystemCall.status(of: descriptor).size
+    var head = [UInt8](repeating: 0, count: Self.magic.count)
+    let count = try head.withMutableBytes { room throws(Errno) in
+      try FileSystemCall.read(descriptor, into: room, at: 0)
+    }
+    // Of another program or version: numbers start anew, nothing else depends on it.
+    guard count == head.count, head == Self.magic else { return try rewrite() }
+    var offset = Int64(count)
+    var piece = [UInt8](repeating: 0, count: Self.recordSize * 4096)
+    while true {
+      let count = try piece.withMutableBytes { room throws(Errno) in
+        try FileSystemCall.read(descriptor, into: room, at: offset)
+      }
+      let taken = piece.withUnsafeBytes { bytes in
+        var at = 0
+        while at + Self.recordSize <= count, apply(bytes, at: at) { at += Self.recordSize }
+        return at
+      }
+      offset += Int64(taken)
+      if taken < piece.count { break }
+    }
+    if offset != size { try FileSystemCall.truncate(descriptor, to: offset) }
+  }
+
+  /// Takes one record; false where it is torn.
+  private func apply(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Bool {
+    func word(_ at: Int) -> UInt64 {
+      UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + at, as: UInt64.self))
+    }
+    guard
+      Self.checksum(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + 32])) == word(32),
+      let kind = Kind(rawValue: UInt32(truncatingIfNeeded: word(0)))
+    else { return false }
+    records += 1
+    switch kind {
+    case .origin:
+      origins[word(8)] = Origin(birth: Int64(bitPattern: word(16)), number: word(24))
+    case .forget: origins[word(8)] = nil
+    case .links: links[word(8)] = word(16) == 0 ? nil : word(16)
+    }
+    return true
+  }
+
+  /// Writes the table anew. A crash in between loses numbers' constancy only.
+  private func rewrite() throws(Errno) {
+    var bytes = Self.magic
+    for (inode, origin) in origins {
+      bytes += Self.encode(.origin, inode, UInt64(bitPattern: origin.birth), origin.number)
+    }
+    for (number, count) in links { bytes += Self.encode(.links, number, count, 0) }
+    try FileSystemCall.truncate(descriptor, to: 0)
+    _ = try bytes.withBytes { raw throws(Errno) in
+      try FileSystemCall.write(descriptor, from: raw)
+    }
+    records = origins.count + links.count
+  }
+}
