@@ -1,1 +1,108 @@
-// The FUSE session.
+internal import CFuse
+internal import SystemCalls
+public import SystemPackage
+internal import Synchronization
+
+/// Why a session could not be made or mounted: libfuse's own words.
+public struct SessionFailure: Error, Sendable {
+  public var message: String
+}
+
+/// A connection to the kernel: mounts a file system, reads its requests on a small pool of threads
+/// and hands each to a `FileSystem`.
+///
+/// libfuse's loop is not used: `ThreadPool` says why. Reading the requests here also shows flags that
+/// libfuse 3.14 hides.
+public final class Session: @unchecked Sendable {
+  let raw: OpaquePointer
+  let fileSystem: any FileSystem
+  private let state: UnsafeMutablePointer<cfuse_state>
+  private let pool: ThreadPool
+  public let mountPoint: String
+
+  /// Makes a session and mounts it; requests wait until `serve`. No thread is started.
+  ///
+  /// - Parameters:
+  ///   - options: `-o` words for libfuse and the kernel, any bytes but NUL.
+  ///   - mountPoint: an absolute path.
+  public init(
+    _ fileSystem: any FileSystem, options: [String], mountPoint: String
+  ) throws(SessionFailure) {
+    cfuse_capture_messages()
+    let state = UnsafeMutablePointer<cfuse_state>.allocate(capacity: 1)
+    state.initialize(to: cfuse_state())
+    let owner = Unmanaged.passRetained(SessionOwner())
+    state.pointee.file_system = owner.toOpaque()
+    state.pointee.extra_wanted =
+      UInt64(CFUSE_PARALLEL_DIROPS) | UInt64(CFUSE_HANDLE_KILLPRIV_V2)
+
+    var operations = makeOperations()
+    let made = cfuse_session_new(Self.join(options), &operations, state)
+    guard let made else {
+      owner.release()
+      state.deallocate()
+      throw SessionFailure(message: String(cString: cfuse_last_message()))
+    }
+    guard fuse_session_mount(made, mountPoint) == 0, cfuse_complete_init(made) == 0 else {
+      let message = String(cString: cfuse_last_message())
+      fuse_session_destroy(made)
+      owner.release()
+      state.deallocate()
+      throw SessionFailure(message: message)
+    }
+    self.raw = made
+    self.state = state
+    self.fileSystem = fileSystem
+    self.mountPoint = mountPoint
+    self.pool = ThreadPool(limit: 64)
+    owner.takeUnretainedValue().session = self
+  }
+
+  /// Starts the threads that serve. They end when the kernel ends the connection: the last user of an
+  /// unmounted file system is gone.
+  ///
+  /// - Parameters:
+  ///   - whenLive: called once, when the kernel's first request has come.
+  ///   - whenOver: called once, by the last thread.
+  public func start(
+    whenLive: @escaping @Sendable () -> Void, whenOver: @escaping @Sendable () -> Void
+  ) throws(Errno) {
+    let owner = Unmanaged<SessionOwner>.fromOpaque(state.pointee.file_system).takeUnretainedValue()
+    owner.whenLive = whenLive
+    try pool.start({ [self] in Worker(self).run(pool) }, whenOver: whenOver)
+  }
+
+  /// Unmounts what is still mounted and frees the connection.
+  public func close() {
+    fuse_session_unmount(raw)
+    fuse_session_destroy(raw)
+    Unmanaged<SessionOwner>.fromOpaque(state.pointee.file_system).release()
+    state.deallocate()
+  }
+
+  /// Tells that the request which the calling thread answers will take long, so that others are not
+  /// kept waiting behind it. To be called before a copy of data, a flush, a walk over many names.
+  public static func willBlock() { Worker.current?.willBlock() }
+
+  /// One string as libfuse parses it: commas and backslashes of a word are escaped.
+  private static func join(_ options: [String]) -> String {
+    var text = ""
+    for option in options {
+      if !text.isEmpty { text += "," }
+      for character in option {
+        if character == "," || character == "\\" { text += "\\" }
+        text.append(character)
+      }
+    }
+    return text
+  }
+
+  /// Whether the connection has ended.
+  var hasEnded: Bool { fuse_session_exited(raw) != 0 }
+}
+
+/// What the operations' userdata leads to; the session is set once it exists.
+final class SessionOwner: @unchecked Sendable {
+  unowned(unsafe) var session: Session?
+  var whenLive: (@Sendable () -> Void)?
+}

@@ -1,0 +1,140 @@
+internal import CFuse
+internal import SystemCalls
+internal import SystemPackage
+
+/// One thread's share of a session: its buffers and what it saw in the request at hand.
+final class Worker {
+  unowned let session: Session
+  private var buffer = fuse_buf()
+  /// Room for replies, grown to what the kernel asked for.
+  private var scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 4096)
+  /// The request at hand asks that set-user-ID bits go (a flag that libfuse 3.14 does not pass on).
+  private(set) var dropsPrivileges = false
+
+  private var pool: ThreadPool?
+
+  init(_ session: Session) { self.session = session }
+
+  deinit {
+    cfuse_free(buffer.mem)
+    scratch.deallocate()
+  }
+
+  /// The worker of the calling thread.
+  static var current: Worker? {
+    guard let pointer = cfuse_worker() else { return nil }
+    return Unmanaged<Worker>.fromOpaque(pointer).takeUnretainedValue()
+  }
+
+  func run(_ pool: ThreadPool) {
+    cfuse_set_worker(Unmanaged.passUnretained(self).toOpaque())
+    defer { cfuse_set_worker(nil) }
+    // A umask of its own; where this is refused, all threads share one and `Credentials` sets it for
+    // each request all the same.
+    try? ProcessCall.unshareFileSystemContext()
+    self.pool = pool
+    let descriptor = fuse_session_fd(session.raw)
+    while !session.hasEnded {
+      let count = fuse_session_receive_buf(session.raw, &buffer)
+      if count == -CInt(Errno.interrupted.rawValue)
+        || count == -CInt(Errno.resourceTemporarilyUnavailable.rawValue)
+      {
+        continue
+      }
+      if count <= 0 { break }
+      KernelOrder.pass()
+      pool.didRead(mayBlock: mayBlock(count: Int(count)))
+      handle(count: Int(count))
+      let othersWait = ProcessCall.isReadable(descriptor)
+      guard pool.shouldRead(othersWait: othersWait) else { break }
+    }
+  }
+
+  func willBlock() { pool?.willBlock() }
+
+  /// Whether a request may wait for a disk, by its kind; what else turns out to take long says so with
+  /// `Session.willBlock`.
+  private func mayBlock(count: Int) -> Bool {
+    guard let memory = buffer.mem, count >= MemoryLayout<fuse_in_header>.size else { return false }
+    let opcode = memory.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+    switch opcode {
+    case FUSE_READ.rawValue, FUSE_FSYNC.rawValue, FUSE_FSYNCDIR.rawValue,
+      FUSE_FALLOCATE.rawValue, FUSE_COPY_FILE_RANGE.rawValue, FUSE_SYNCFS.rawValue:
+      return true
+    case FUSE_WRITE.rawValue: return count >= 1 << 16
+    default: return false
+    }
+  }
+
+  /// At least `count` bytes of room, valid until the request is answered.
+  func room(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    if scratch.count < count {
+      scratch.deallocate()
+      scratch = .allocate(byteCount: count, alignment: 4096)
+    }
+    return UnsafeMutableRawBufferPointer(rebasing: scratch[..<count])
+  }
+
+  private func handle(count: Int) {
+    guard let memory = buffer.mem, count >= MemoryLayout<fuse_in_header>.size else { return }
+    let bytes = UnsafeRawBufferPointer(start: memory, count: count)
+    let header = bytes.loadUnaligned(as: fuse_in_header.self)
+    dropsPrivileges = asksToDropPrivileges(header.opcode, bytes)
+    if header.opcode == CFUSE_OPCODE_TMPFILE {
+      answerTemporary(header, bytes)
+    } else {
+      fuse_session_process_buf(session.raw, &buffer)
+    }
+  }
+
+  private func asksToDropPrivileges(_ opcode: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    let body = MemoryLayout<fuse_in_header>.size
+    func word(_ offset: Int) -> UInt32 {
+      body + offset + 4 <= bytes.count
+        ? bytes.loadUnaligned(fromByteOffset: body + offset, as: UInt32.self) : 0
+    }
+    switch opcode {
+    case FUSE_WRITE.rawValue: return word(20) & 4 != 0
+    case FUSE_OPEN.rawValue: return word(4) & 1 != 0
+    case FUSE_CREATE.rawValue: return word(12) & 1 != 0
+    case FUSE_SETATTR.rawValue: return word(0) & UInt32(CFUSE_FATTR_KILL_SUIDGID) != 0
+    default: return false
+    }
+  }
+
+  /// FUSE_TMPFILE, which libfuse 3.14 does not know: the same body as CREATE.
+  private func answerTemporary(_ header: fuse_in_header, _ bytes: UnsafeRawBufferPointer) {
+    let size = MemoryLayout<fuse_in_header>.size
+    guard bytes.count >= size + MemoryLayout<fuse_create_in>.size else { return }
+    let body = bytes.loadUnaligned(fromByteOffset: size, as: fuse_create_in.self)
+    let caller = Caller(
+      user: header.uid, group: header.gid, process: Int32(bitPattern: header.pid), mask: body.umask)
+    do throws(Errno) {
+      let (entry, opened) = try session.fileSystem.createUnnamed(
+        parent: header.nodeid, mode: body.mode, flags: CInt(bitPattern: body.flags), caller: caller)
+      var reply = TemporaryReply()
+      reply.entry.nodeid = entry.node
+      reply.entry.generation = entry.generation
+      reply.entry.entry_valid = UInt64(entry.timeout)
+      reply.entry.attr_valid = UInt64(entry.timeout)
+      reply.entry.attr = entry.attributes.wire
+      reply.opened.fh = opened.handle
+      reply.opened.open_flags = opened.flags
+      KernelOrder.pass()
+      let sent = cfuse_reply_raw(
+        session.raw, header.unique, 0, &reply, MemoryLayout<TemporaryReply>.size)
+      if sent < 0 {
+        session.fileSystem.release(entry.node, handle: opened.handle)
+        session.fileSystem.forget(node: entry.node, count: 1)
+      }
+    } catch {
+      _ = cfuse_reply_raw(session.raw, header.unique, -error.rawValue, nil, 0)
+    }
+  }
+}
+
+/// The body of a reply to TMPFILE.
+private struct TemporaryReply {
+  var entry = fuse_entry_out()
+  var opened = fuse_open_out()
+}
