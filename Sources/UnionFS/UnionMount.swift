@@ -1,14 +1,101 @@
+internal import FUSE
+internal import SystemCalls
+internal import SystemPackage
 public import UnionCore
 
 /// A union that is mounted and served by this process.
 public final class UnionMount: Sendable {
+  private let session: Session
+  private let signals: CInt
+  private let over: CInt
+  private let mountPoint: String
+
   /// Opens and checks the branches, takes the writable branch's lock and mounts. No thread runs yet,
   /// so the caller may still fork. Throws a `Failure` for a person; nothing is mounted then.
   public init(_ configuration: UnionConfiguration) throws(Failure) {
-    throw Failure(.failed, "not built yet")
+    mountPoint = configuration.mountPoint
+    let branches = try BranchSet(
+      configuration.branches, mountPoint: mountPoint, readOnly: configuration.readOnly)
+    let union: Union
+    do throws(Errno) {
+      union = try Union(branches, configuration: configuration)
+      signals = try ProcessCall.signalDescriptor()
+      over = try ProcessCall.eventDescriptor()
+    } catch {
+      let path = branches[0].specification.path
+      throw Failure(
+        Self.code(of: error), "the branch \(path) cannot be used: \(error)",
+        advice: Self.advice(for: error))
+    }
+    session = try Self.mount(union, configuration)
+  }
+
+  private static func mount(
+    _ union: Union, _ configuration: UnionConfiguration
+  ) throws(Failure) -> Session {
+    let options = configuration.mountOptions + ["default_permissions"]
+    do throws(SessionFailure) {
+      return try Session(union, options: options, mountPoint: configuration.mountPoint)
+    } catch {
+      let why = error.message.isEmpty ? "" : ": \(error.message)"
+      throw Failure(
+        .failed, "\(configuration.mountPoint) cannot be mounted\(why)",
+        advice: "see that /dev/fuse can be opened and, as an ordinary user, that fusermount3 is "
+          + "installed")
+    }
+  }
+
+  private static func code(of error: Errno) -> Failure.Code {
+    error == .permissionDenied || error == .notPermitted ? .permission : .failed
+  }
+
+  private static func advice(for error: Errno) -> String {
+    switch error {
+    case .permissionDenied, .notPermitted: "the top branch must be writable for this user"
+    case .noSpace: "make room on its file system"
+    default: ""
+    }
   }
 
   /// Serves until the mount is gone or SIGTERM/SIGINT/SIGHUP unmounts it. `whenLive` is called once,
   /// when the kernel's first request has been answered. Returns after everything was released.
-  public func serve(whenLive: @escaping @Sendable () -> Void) throws(Failure) {}
+  public func serve(whenLive: @escaping @Sendable () -> Void) throws(Failure) {
+    do throws(Errno) {
+      let over = over
+      try session.start(whenLive: whenLive) { ProcessCall.raiseEvent(over) }
+      while try ProcessCall.waitReadable(over, signals) == 1 {
+        ProcessCall.drain(signals)
+        if try unmountAsked() { break }
+      }
+    } catch {
+      session.close()
+      throw Failure(.failed, "the mount \(mountPoint) cannot be served: \(error)")
+    }
+    session.close()
+  }
+
+  /// A signal asks for the end. What the kernel holds of shared mappings is flushed first: an unmount
+  /// does it, and where someone is still inside, a sync does, before the mount is detached from the
+  /// tree. True when nothing is left to wait for.
+  private func unmountAsked() throws(Errno) -> Bool {
+    if unmount(lazily: false) {
+      return try ProcessCall.waitReadable(over, signals) == 0
+    }
+    try? ProcessCall.syncFileSystem(at: mountPoint)
+    _ = unmount(lazily: true)
+    // Whoever is inside may leave in this time; then they meet ENOTCONN.
+    _ = try ProcessCall.waitReadable(over, signals, milliseconds: 500)
+    return true
+  }
+
+  private func unmount(lazily: Bool) -> Bool {
+    if ProcessCall.effectiveUser == 0 {
+      return (try? Mounts.unmount(FilePath(mountPoint), lazy: lazily)) != nil
+    }
+    guard let null = try? FileDescriptor.open("/dev/null", .writeOnly) else { return false }
+    defer { try? null.close() }
+    let ending = try? Daemon.run(
+      ["fusermount3", lazily ? "-uzq" : "-uq", "--", FilePath(mountPoint)], errorOutput: null)
+    return ending == .exited(0)
+  }
 }

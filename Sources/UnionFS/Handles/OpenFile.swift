@@ -1,0 +1,116 @@
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+/// The content of a file that is open or being changed: one descriptor that all of its handles share.
+/// A copy-up replaces what the descriptor stands for, not its number, so every handle, and every
+/// mapping through the kernel's one page cache, sees what is written afterwards.
+final class OpenFile: @unchecked Sendable {
+  /// Held while content moves to the top branch and while the descriptor changes; long for a large
+  /// file, so nothing else waits for it.
+  let lock = Lock()
+
+  /// -1 while nothing has the file open. Changed under `lock`; stays while there are handles.
+  let descriptor = Atomic<CInt>(-1)
+  /// Whether `descriptor` can be written to. Changed under `lock`.
+  let isWritable = Atomic<Bool>(false)
+  /// Whether it can be read. A write-only file of an unprivileged server cannot.
+  let isReadable = Atomic<Bool>(false)
+  /// Whether the content is on the top branch.
+  let isOnTop: Atomic<Bool>
+  /// Whether set-user-ID bits or file capabilities may have to go at a write.
+  let mayHavePrivileges = Atomic<Bool>(true)
+
+  /// Handles and requests that use it. Guarded by the node table's lock.
+  var users = 0
+
+  init(isOnTop: Bool) { self.isOnTop = Atomic(isOnTop) }
+
+  deinit {
+    let open = descriptor.load(ordering: .relaxed)
+    if open >= 0 { FileSystemCall.close(open) }
+    lock.destroy()
+  }
+
+  /// Takes another descriptor of the file's content. Under `lock`.
+  func adopt(_ new: CInt, readable: Bool, writable: Bool) throws(Errno) {
+    let old = descriptor.load(ordering: .relaxed)
+    if old >= 0 {
+      defer { FileSystemCall.close(new) }
+      try FileSystemCall.replace(old, with: new)
+    } else {
+      descriptor.store(new, ordering: .releasing)
+    }
+    isReadable.store(readable, ordering: .relaxed)
+    isWritable.store(writable, ordering: .relaxed)
+  }
+}
+
+/// How a handle's data moves. One so far: through the server, with the kernel's page cache kept.
+enum DataMode { case cached }
+
+/// One open of a file.
+final class FileHandle: Sendable {
+  let file: OpenFile
+  let slot: UInt32
+  let flags: CInt
+  let mode: DataMode
+
+  init(_ file: OpenFile, slot: UInt32, flags: CInt, mode: DataMode) {
+    self.file = file
+    self.slot = slot
+    self.flags = flags
+    self.mode = mode
+  }
+
+  /// The number that the kernel keeps for it; retained until `release`.
+  var number: UInt64 { UInt64(UInt(bitPattern: Unmanaged.passRetained(self).toOpaque())) }
+
+  static func from(_ number: UInt64) throws(Errno) -> FileHandle {
+    guard let pointer = UnsafeRawPointer(bitPattern: UInt(number)) else {
+      throw Errno.badFileDescriptor
+    }
+    return Unmanaged<FileHandle>.fromOpaque(pointer).takeUnretainedValue()
+  }
+
+  static func release(_ number: UInt64) -> FileHandle? {
+    UnsafeRawPointer(bitPattern: UInt(number)).map {
+      Unmanaged<FileHandle>.fromOpaque($0).takeRetainedValue()
+    }
+  }
+}
+
+extension Union {
+  /// The open file of a node, made where there is none; to be given back with `letGo`.
+  func openFile(_ slot: UInt32) -> OpenFile {
+    nodes.lock.whileLocked {
+      let node = nodes.node(slot)
+      let file: OpenFile
+      if let extra = node.pointee.extra {
+        file = Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue()
+      } else {
+        file = OpenFile(isOnTop: isWritable(node.pointee.branch))
+        node.pointee.extra = Unmanaged.passRetained(file).toOpaque()
+      }
+      file.users += 1
+      return file
+    }
+  }
+
+  func letGo(_ file: OpenFile, _ slot: UInt32) {
+    nodes.lock.lock()
+    file.users -= 1
+    if file.users == 0 {
+      let node = nodes.node(slot)
+      if let extra = node.pointee.extra,
+        Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue() === file
+      {
+        node.pointee.extra = nil
+        // The caller's reference is the last but one; the descriptor closes outside the lock.
+        Unmanaged<OpenFile>.fromOpaque(extra).release()
+      }
+    }
+    nodes.lock.unlock()
+  }
+}

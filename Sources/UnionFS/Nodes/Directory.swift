@@ -1,0 +1,64 @@
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+/// What the server knows of one directory of the view: the branches that make it up, and, once it
+/// has been worth it, all its names.
+///
+/// Lock order: `lock` of an ancestor before that of a descendant; two unrelated directories in the
+/// order of their slots, under `Union.renameLock`. The node table's lock and the descriptors' lock
+/// come after any of these. System calls on the directory's own names are made under `lock`; a copy
+/// of a file's content never is.
+final class Directory: @unchecked Sendable {
+  let slot: UInt32
+  let lock = ReadWriteLock()
+
+  // Guarded by `lock`.
+  /// The union's indexes of the branches that merge here, top first. Until `isResolved`, branches
+  /// below an opaque directory may still be among them.
+  var branches: [UInt16] {
+    didSet { isMerged.store(branches.count > 1, ordering: .relaxed) }
+  }
+  var isResolved: Bool
+  var index: NameIndex?
+  /// Counts changes, so that an open directory knows whether its snapshot is old.
+  var changes: UInt64 = 0
+  /// Removed, or replaced by a rename: no name can be made here any more.
+  var isRemoved = false
+
+  /// Whether more than one branch may be part of it; read without a lock.
+  let isMerged: Atomic<Bool>
+
+  /// System calls spent on looking names up without an index.
+  let probes = Atomic<Int>(0)
+
+  // Guarded by the lock of `DirectoryDescriptors`.
+  var descriptors: [(branch: UInt16, descriptor: DirectoryDescriptor)] = []
+  var ringIndex = -1
+  var wasUsed = false
+
+  // Guarded by the node table's lock.
+  /// Dentries whose parent this is; the node stays while there are any.
+  var children = 0
+
+  unowned let cache: DirectoryDescriptors
+
+  init(slot: UInt32, branches: [UInt16], isResolved: Bool, cache: DirectoryDescriptors) {
+    self.slot = slot
+    self.branches = branches
+    isMerged = Atomic(branches.count > 1)
+    self.isResolved = isResolved
+    self.cache = cache
+  }
+
+  deinit {
+    cache.drop(self)
+    lock.destroy()
+  }
+
+  var isRoot: Bool { slot == NodeTable.rootSlot }
+
+  /// Whether the writable branch, index 0, is part of it. Under `lock`.
+  var isOnTop: Bool { branches.first == 0 }
+}

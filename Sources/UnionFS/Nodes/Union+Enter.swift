@@ -1,0 +1,150 @@
+internal import FUSE
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+// From a name on disk to a node that the kernel knows.
+
+extension Union {
+  /// What makes a file one and the same over its names.
+  struct Identity {
+    var number: UInt64
+    /// Other names share it.
+    var isLinked = false
+    /// Its content lies under `.wh..wh.plnk`.
+    var isPseudoLinked = false
+  }
+
+  /// The number that the union shows for what is found at a name, and whether it has other names.
+  /// The attributes are corrected: number, link count, and all of them for a hard-linked file whose
+  /// copy lies elsewhere.
+  func identify(
+    _ attributes: inout Attributes, branch: UInt16, at place: CInt, _ name: CName
+  ) throws(Errno) -> Identity {
+    var identity = Identity(
+      number: numbers.number(
+        branch: Int(branch), device: attributes.device, inode: attributes.inode))
+    if isWritable(branch), let top {
+      let kept = try top.area.inodes.number(ofTop: attributes.inode) { () throws(Errno) in
+        try FileSystemCall.birth(at: place, name)
+      }
+      if let kept { identity.number = kept }
+    }
+    if attributes.linkCount > 1 && !attributes.isDirectory {
+      identity.isLinked = true
+      if let top {
+        identity.isPseudoLinked = top.pseudoLinks.contains(identity.number)
+        if identity.isPseudoLinked && branch != 0 {
+          attributes = try pseudoAttributes(identity.number)
+        }
+        if let count = top.area.inodes.linkCount(of: identity.number) {
+          attributes.linkCount = count
+        }
+      }
+    }
+    attributes.inode = identity.number
+    return identity
+  }
+
+  /// The attributes of a hard-linked file's copy.
+  func pseudoAttributes(_ number: UInt64) throws(Errno) -> Attributes {
+    let links = try changing().pseudoLinks
+    let directory = try links.directory()
+    return try links.withName(of: number) { name throws(Errno) in
+      try FileSystemCall.status(at: directory, name)
+    }
+  }
+
+  /// The reply for a name that is there: a node that is known, or a new one, counted as looked up
+  /// once. The directory is locked.
+  func enter(
+    _ directory: Directory, _ name: Name, _ state: NameState
+  ) throws(Errno) -> EntryReply {
+    guard let branch = state.branch else { throw Errno.notThere }
+    let place = try descriptor(directory, branch)
+    var attributes = try FileSystemCall.status(at: place.raw, name.pointer)
+    let identity = try identify(&attributes, branch: branch, at: place.raw, name.pointer)
+    return enter(directory, name, state, identity, attributes)
+  }
+
+  /// The same with attributes that were read, and corrected, before.
+  func enter(
+    _ directory: Directory, _ name: Name, _ state: NameState, _ identity: Identity,
+    _ found: Attributes
+  ) -> EntryReply {
+    var attributes = found
+    let hash = name.hash
+    let kind = attributes.type
+    nodes.lock.lock()
+    defer { nodes.lock.unlock() }
+    let slot =
+      nodes.known(directory.slot, name, hash: hash, identity, kind)
+      ?? makeNode(directory, name, hash: hash, state, identity, kind)
+    let node = nodes.node(slot)
+    node.pointee.lookups += 1
+    if kind == .directory, let known = try? nodes.directory(at: slot) {
+      attributes.linkCount = linkCount(known, attributes)
+    }
+    return EntryReply(
+      node: NodeTable.id(slot, generation: node.pointee.generation),
+      generation: UInt64(node.pointee.generation), attributes: attributes, timeout: Self.timeout)
+  }
+
+  /// A new node with its first name. Under the node table's lock.
+  private func makeNode(
+    _ directory: Directory, _ name: Name, hash: UInt32, _ state: NameState, _ identity: Identity,
+    _ kind: FileKind
+  ) -> UInt32 {
+    let slot = nodes.allocateNode()
+    let node = nodes.node(slot)
+    node.pointee.dentry = 0
+    node.pointee.lookups = 0
+    node.pointee.inode = identity.number
+    node.pointee.kind = kind
+    node.pointee.branch = identity.isPseudoLinked ? 0 : state.branch ?? 0
+    node.pointee.flags = identity.isPseudoLinked ? [.used, .pseudoLinked] : [.used]
+    node.pointee.extra = nil
+    if kind == .directory {
+      let branches = state.branches.isEmpty ? [state.branch ?? 0] : state.branches
+      node.pointee.extra = Unmanaged.passRetained(
+        Directory(
+          slot: slot, branches: branches, isResolved: branches.count == 1, cache: descriptors)
+      ).toOpaque()
+    }
+    nodes.link(directory.slot, name, hash: hash, to: slot)
+    if identity.isLinked { nodes.setLinked(slot) }
+    return slot
+  }
+
+  /// 2 and the visible subdirectories where that is known, else what one branch says, else 1, which
+  /// tools take for "unknown". Reads the directory's fields without its lock: the worst is a count
+  /// that was true a moment ago.
+  func linkCount(_ directory: Directory, _ attributes: Attributes) -> UInt64 {
+    directory.isMerged.load(ordering: .relaxed) ? 1 : attributes.linkCount
+  }
+}
+
+extension NodeTable {
+  /// The node of a name, if it stands for the same file still; a linked file is found by its number.
+  /// Under the lock.
+  fileprivate func known(
+    _ parent: UInt32, _ name: Name, hash: UInt32, _ identity: Union.Identity, _ kind: FileKind
+  ) -> UInt32? {
+    let index = find(parent, name, hash: hash)
+    if index != 0 {
+      let slot = dentry(index).pointee.node
+      let node = node(slot)
+      if node.pointee.inode == identity.number && node.pointee.kind == kind {
+        if identity.isLinked && !node.pointee.flags.contains(.linked) { setLinked(slot) }
+        return slot
+      }
+      // Another file has the name by now (a branch was changed behind the union's back).
+      unlink(index)
+    }
+    guard identity.isLinked, let slot = linkedNode(identity.number), node(slot).pointee.kind == kind
+    else { return nil }
+    link(parent, name, hash: hash, to: slot)
+    return slot
+  }
+}

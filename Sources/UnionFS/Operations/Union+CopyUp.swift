@@ -1,0 +1,291 @@
+internal import FUSE
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+// Bringing what is to be changed to the top branch.
+
+extension Union {
+  // MARK: Directories
+
+  /// Makes sure that a directory, and so each above it, is on the top branch. Not locked by the
+  /// caller.
+  func ensureOnTop(_ directory: Directory) throws(Errno) {
+    _ = try changing()
+    // From the nearest ancestor that is on top, down; iterative, for paths of any depth.
+    var missing: [Directory] = []
+    var current = directory
+    while true {
+      try lockToRead(current)
+      let isOnTop = current.isOnTop
+      current.lock.unlock()
+      if isOnTop { break }
+      missing.append(current)
+      guard let (parent, _) = nodes.parent(of: current.slot) else { throw Errno.notThere }
+      current = parent
+    }
+    while let next = missing.popLast() { try copyUpDirectory(next) }
+  }
+
+  /// One directory whose parent is on top.
+  private func copyUpDirectory(_ directory: Directory) throws(Errno) {
+    let top = try changing()
+    guard let (parent, name) = nodes.parent(of: directory.slot) else { throw Errno.notThere }
+    try lockToWrite(parent)
+    defer { parent.lock.unlock() }
+    guard nodes.isChild(directory.slot, of: parent.slot) else { throw Errno.notThere }
+    try lockToWrite(directory)
+    defer { directory.lock.unlock() }
+    guard !directory.isOnTop, let index = directory.branches.first else { return }
+
+    let own = Name(unchecked: name, count: name.count - 1)
+    let source = try descriptor(parent, index)
+    let target = try topDescriptor(parent)
+    let number = nodes.lock.whileLocked { nodes.node(directory.slot).pointee.inode }
+    try name.withUnsafeBufferPointer { buffer throws(Errno) in
+      guard let base = buffer.baseAddress else { throw Errno.notThere }
+      let attributes = try FileSystemCall.status(at: source.raw, base)
+      try keepingTimes(of: target.raw) { () throws(Errno) in
+        try top.copyUp.copyOther(
+          at: source.raw, base, attributes, number: number, to: target.raw, base)
+      }
+      directory.branches.insert(0, at: 0)
+      nodes.lock.whileLocked { nodes.node(directory.slot).pointee.branch = 0 }
+      parent.index?.setTop(
+        Name(unchecked: base, count: own.count), type: .directory, inode: number,
+        branches: directory.branches)
+    }
+  }
+
+  /// Does something in a directory of the top branch that is no change of the view, and puts the
+  /// directory's times back. A directory that its owner may not write to is made writable meanwhile
+  /// for an unprivileged server: the caller changes something else, for which it needs no such right.
+  func keepingTimes(of directory: CInt, _ body: () throws(Errno) -> Void) throws(Errno) {
+    let before = try FileSystemCall.status(of: directory)
+    let isLocked = !overridesModes && before.mode & 0o300 != 0o300
+    if isLocked {
+      try FileSystemCall.changeMode(
+        at: directory, ReservedName.itself, before.permissions | 0o300)
+    }
+    defer {
+      if isLocked {
+        try? FileSystemCall.changeMode(at: directory, ReservedName.itself, before.permissions)
+      }
+    }
+    try body()
+    try FileSystemCall.changeTimes(
+      at: directory, ReservedName.itself, accessed: .to(before.accessed),
+      modified: .to(before.modified))
+  }
+
+  // MARK: Files
+
+  /// Makes sure that a file's content and attributes are on the top branch. For a directory see
+  /// `ensureOnTop`.
+  ///
+  /// - Parameter size: how much of the content is still wanted, in bytes; nil for all of it.
+  func copyUp(_ slot: UInt32, size: Int64? = nil) throws(Errno) {
+    let (kind, branch) = nodes.lock.whileLocked {
+      (nodes.node(slot).pointee.kind, nodes.node(slot).pointee.branch)
+    }
+    if kind == .directory {
+      return try ensureOnTop(
+        nodes.lock.whileLocked { () throws(Errno) in try nodes.directory(at: slot) })
+    }
+    if isWritable(branch) { return }
+    let file = openFile(slot)
+    defer { letGo(file, slot) }
+    try copyUp(file, slot, size: size)
+  }
+
+  /// The same for a file that is held already.
+  func copyUp(_ file: OpenFile, _ slot: UInt32, size: Int64? = nil) throws(Errno) {
+    _ = try changing()
+    file.lock.lock()
+    defer { file.lock.unlock() }
+    if file.isOnTop.load(ordering: .relaxed) { return }
+    switch nodes.whereabouts(slot) {
+    case .unnamed: try copyUpUnnamed(file, slot, size: size)
+    case .pseudoLinked: break
+    case .named(let parent, _):
+      try ensureOnTop(parent)
+      if kind(slot) == .regular {
+        try copyUpRegular(file, slot, size: size)
+      } else {
+        try copyUpSpecial(slot)
+      }
+    }
+    file.isOnTop.store(true, ordering: .releasing)
+  }
+
+  /// The content is copied without any directory's lock; the name is checked again to publish it.
+  private func copyUpRegular(_ file: OpenFile, _ slot: UInt32, size: Int64?) throws(Errno) {
+    let top = try changing()
+    var isLinked = false
+    var links: UInt64 = 1
+    let number = nodes.lock.whileLocked { () -> UInt64 in
+      isLinked = nodes.node(slot).pointee.flags.contains(.linked)
+      return nodes.node(slot).pointee.inode
+    }
+    let source = try withPlace(slot) { place throws(Errno) in
+      try openContent(place, write: false)
+    }
+    defer { FileSystemCall.close(source.descriptor) }
+    let attributes = try FileSystemCall.status(of: source.descriptor)
+    if min(attributes.size, size ?? attributes.size) > 0 { Session.willBlock() }
+    links = attributes.linkCount
+    let staged = try top.copyUp.stageFile(
+      source.descriptor, attributes, size: size, number: number)
+    if isLinked {
+      if top.area.inodes.linkCount(of: number) == nil {
+        try top.area.inodes.setLinkCount(of: number, to: links)
+      }
+      try top.pseudoLinks.add(staged, number: number)
+    }
+    let descriptor = try publish(staged, slot, isLinked: isLinked)
+    if file.descriptor.load(ordering: .relaxed) >= 0 {
+      try file.adopt(descriptor, readable: true, writable: true)
+    } else {
+      FileSystemCall.close(descriptor)
+    }
+  }
+
+  /// Shows a staged copy at the file's name, or keeps it nameless where the name went meanwhile.
+  private func publish(
+    _ staged: consuming StagedFile, _ slot: UInt32, isLinked: Bool
+  ) throws(Errno) -> CInt {
+    let top = try changing()
+    while true {
+      guard case .named(let parent, let dentry) = nodes.whereabouts(slot) else {
+        return staged.keepUnnamed()
+      }
+      // A rename may have moved the name to a directory that is not on top yet.
+      try ensureOnTop(parent)
+      try lockToWrite(parent)
+      defer { parent.lock.unlock() }
+      guard let (name, _) = nodes.name(dentry, of: slot, in: parent.slot) else { continue }
+      let target = try topDescriptor(parent)
+      var descriptor: CInt = -1
+      var copy: StagedFile? = staged
+      try keepingTimes(of: target.raw) { () throws(Errno) in
+        if let staged = copy.take() { descriptor = try staged.publish(at: target.raw, name) }
+      }
+      if top.copyUp.flushing == .everything { try top.copyUp.syncDirectory(target.raw) }
+      didCopyUp(slot, parent, name, isLinked: isLinked)
+      return descriptor
+    }
+  }
+
+  private func didCopyUp(
+    _ slot: UInt32, _ parent: Directory, _ name: [CChar], isLinked: Bool
+  ) {
+    let (number, kind) = nodes.lock.whileLocked { () -> (UInt64, FileKind) in
+      let node = nodes.node(slot)
+      node.pointee.branch = 0
+      if isLinked { node.pointee.flags.insert(.pseudoLinked) }
+      return (node.pointee.inode, node.pointee.kind)
+    }
+    name.withUnsafeBufferPointer {
+      guard let base = $0.baseAddress else { return }
+      parent.index?.setTop(
+        Name(unchecked: base, count: name.count - 1), type: kind, inode: number, branches: [0])
+    }
+  }
+
+  /// A removed file that is still open and was never on top.
+  private func copyUpUnnamed(_ file: OpenFile, _ slot: UInt32, size: Int64?) throws(Errno) {
+    let top = try changing()
+    let source = file.descriptor.load(ordering: .relaxed)
+    guard source >= 0 else { throw Errno.staleNFSFileHandle }
+    let attributes = try FileSystemCall.status(of: source)
+    Session.willBlock()
+    let number = nodes.lock.whileLocked { nodes.node(slot).pointee.inode }
+    let staged = try top.copyUp.stageFile(source, attributes, size: size, number: number)
+    let copy = staged.keepUnnamed()
+    // No name will ever be looked up, so no number is kept for it.
+    if let inode = try? FileSystemCall.status(of: copy).inode { top.area.inodes.forget(top: inode) }
+    nodes.lock.whileLocked { nodes.node(slot).pointee.branch = 0 }
+    try file.adopt(copy, readable: true, writable: true)
+  }
+
+  /// A symbolic link, device, FIFO or socket.
+  private func copyUpSpecial(_ slot: UInt32) throws(Errno) {
+    let top = try changing()
+    while true {
+      guard case .named(let parent, let dentry) = nodes.whereabouts(slot) else {
+        throw Errno.staleNFSFileHandle
+      }
+      try ensureOnTop(parent)
+      try lockToWrite(parent)
+      defer { parent.lock.unlock() }
+      guard let (name, branch) = nodes.name(dentry, of: slot, in: parent.slot) else { continue }
+      let source = try descriptor(parent, branch)
+      let target = try topDescriptor(parent)
+      let number = nodes.lock.whileLocked { nodes.node(slot).pointee.inode }
+      let attributes = try FileSystemCall.status(at: source.raw, name)
+      try keepingTimes(of: target.raw) { () throws(Errno) in
+        try top.copyUp.copyOther(
+          at: source.raw, name, attributes, number: number, to: target.raw, name)
+      }
+      // A hard-linked special file's other names keep the lower one: it holds no data.
+      didCopyUp(slot, parent, name, isLinked: false)
+      return
+    }
+  }
+
+  // MARK: Descriptors of content
+
+  /// Opens what an open descriptor stands for once more.
+  private func reopen(
+    _ descriptor: CInt, write: Bool, flags: CInt
+  ) throws(Errno) -> (descriptor: CInt, isReadable: Bool) {
+    let access = write ? OpenFlag.readWrite : OpenFlag.readOnly
+    return (
+      try FileSystemCall.open(
+        path: "/proc/self/fd/\(descriptor)", flags & ~OpenFlag.noFollow | access), true
+    )
+  }
+
+  /// Opens a regular file's content. A lower branch's access times stay as they are where that may be
+  /// asked for.
+  func openContent(
+    _ place: Place, write: Bool, flags: CInt = 0
+  ) throws(Errno) -> (descriptor: CInt, isReadable: Bool) {
+    let common = OpenFlag.noFollow | OpenFlag.nonBlocking | flags
+    if place.isUnnamed { return try reopen(place.directory, write: write, flags: common) }
+    if !write {
+      if !isWritable(place.branch) {
+        do throws(Errno) {
+          return (
+            try FileSystemCall.open(
+              at: place.directory, place.name, common | OpenFlag.noAccessTime), true
+          )
+        } catch { if error != .notPermitted { throw error } }
+      }
+      return (try FileSystemCall.open(at: place.directory, place.name, common), true)
+    }
+    do throws(Errno) {
+      return (
+        try FileSystemCall.open(at: place.directory, place.name, common | OpenFlag.readWrite), true
+      )
+    } catch {
+      // The kernel has checked the caller; an unprivileged server may write what it cannot read.
+      guard error == .permissionDenied else { throw error }
+      return (
+        try FileSystemCall.open(at: place.directory, place.name, common | OpenFlag.writeOnly),
+        false
+      )
+    }
+  }
+}
+
+extension NodeTable {
+  /// Whether a node is in that directory still. Takes the lock.
+  func isChild(_ slot: UInt32, of parent: UInt32) -> Bool {
+    lock.whileLocked {
+      let index = node(slot).pointee.dentry
+      return index != 0 && dentry(index).pointee.parent == parent
+    }
+  }
+}

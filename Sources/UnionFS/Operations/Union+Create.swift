@@ -1,0 +1,209 @@
+internal import FUSE
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+// Making names. Each object is made in its place by the one system call that also gives it owner,
+// group, mode and default ACLs, as the caller; a whiteout of the name goes afterwards. Where both are
+// there (a crash in between) the entry wins and the whiteout still hides what is below.
+
+extension Union {
+  /// Locks a directory that is on the top branch to change a name that must not be visible, and lets
+  /// `make` make it there.
+  ///
+  /// - Parameters:
+  ///   - isLink: the name is one more for a file that is known.
+  ///   - undo: takes back what `make` made, when the whiteout of the name cannot be removed.
+  func makeName(
+    parent: UInt64, name raw: CName, caller: Caller, isLink: Bool = false,
+    make: (CInt, Name, NameState) throws(Errno) -> Void,
+    undo: (CInt, Name) throws(Errno) -> Void
+  ) throws(Errno) -> EntryReply {
+    let top = try changing()
+    let name = try Name(raw)
+    let directory = try directory(parent)
+    try ensureOnTop(directory)
+    try lockToWrite(directory)
+    defer { directory.lock.unlock() }
+    if directory.isRemoved { throw Errno.notThere }
+    let state = try nameState(directory, name)
+    if state.isVisible { throw Errno.fileExists }
+    let target = try topDescriptor(directory)
+    become(caller)
+    try make(target.raw, name, state)
+    do throws(Errno) {
+      if state.hasTopWhiteout { try top.whiteouts.show(name, in: target.raw) }
+    } catch {
+      try? undo(target.raw, name)
+      throw error
+    }
+    return try didMake(directory, name, at: target.raw, isLink: isLink)
+  }
+
+  /// Enters a name that was just made on the top branch.
+  func didMake(
+    _ directory: Directory, _ name: Name, at target: CInt, isLink: Bool
+  ) throws(Errno) -> EntryReply {
+    var attributes = try FileSystemCall.status(at: target, name.pointer)
+    var identity = try identify(&attributes, branch: 0, at: target, name.pointer)
+    // The first name of an unnamed file is found by its number too.
+    if isLink { identity.isLinked = true }
+    directory.index?.setTop(
+      name, type: attributes.type, inode: identity.number, branches: [0])
+    directory.changes += 1
+    let state = NameState(branch: 0, kind: attributes.type, branches: [0])
+    return enter(directory, name, state, identity, attributes)
+  }
+
+  private static func unlinkMade(_ target: CInt, _ name: Name) throws(Errno) {
+    try FileSystemCall.unlink(at: target, name.pointer)
+  }
+
+  func makeNode(
+    parent: UInt64, name: CName, mode: UInt32, device: UInt64, caller: Caller
+  ) throws(Errno) -> EntryReply {
+    try makeName(
+      parent: parent, name: name, caller: caller,
+      make: { (target, name, _) throws(Errno) in
+        try FileSystemCall.makeNode(at: target, name.pointer, mode: mode, device: device)
+      }, undo: Self.unlinkMade)
+  }
+
+  func makeSymbolicLink(
+    parent: UInt64, name: CName, target: CName, caller: Caller
+  ) throws(Errno) -> EntryReply {
+    try makeName(
+      parent: parent, name: name, caller: caller,
+      make: { (directory, name, _) throws(Errno) in
+        try FileSystemCall.makeSymbolicLink(at: directory, name.pointer, to: target)
+      }, undo: Self.unlinkMade)
+  }
+
+  /// Over a lower directory the new one is opaque before the whiteout goes, so that the old content
+  /// never shows.
+  func makeDirectory(
+    parent: UInt64, name: CName, mode: UInt32, caller: Caller
+  ) throws(Errno) -> EntryReply {
+    let top = try changing()
+    return try makeName(
+      parent: parent, name: name, caller: caller,
+      make: { (target, name, state) throws(Errno) in
+        try FileSystemCall.makeDirectory(at: target, name.pointer, mode: mode)
+        guard state.lowerKind == .directory else { return }
+        do throws(Errno) { try self.makeOpaque(target, name, top) } catch {
+          try? FileSystemCall.removeDirectory(at: target, name.pointer)
+          throw error
+        }
+      },
+      undo: { (target, name) throws(Errno) in try removeTree(at: target, name.pointer) })
+  }
+
+  /// Marks a directory of the top branch opaque.
+  func makeOpaque(_ parent: CInt, _ name: Name, _ top: Top) throws(Errno) {
+    let inside = try FileSystemCall.open(
+      at: parent, name.pointer, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
+    defer { FileSystemCall.close(inside) }
+    try top.whiteouts.makeOpaque(inside)
+  }
+
+  /// A file that is made and opened in one step. EEXIST where it is there and O_EXCL was given;
+  /// without, the file that is there is opened.
+  func create(
+    parent: UInt64, name: CName, mode: UInt32, flags: CInt, caller: Caller
+  ) throws(Errno) -> (EntryReply, OpenReply) {
+    var descriptor: CInt = -1
+    let entry: EntryReply
+    do throws(Errno) {
+      entry = try makeName(
+        parent: parent, name: name, caller: caller,
+        make: { (target, name, _) throws(Errno) in
+          descriptor = try FileSystemCall.open(
+            at: target, name.pointer,
+            OpenFlag.readWrite | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow,
+            mode: mode)
+        }, undo: Self.unlinkMade)
+    } catch {
+      if descriptor >= 0 { FileSystemCall.close(descriptor) }
+      guard error == .fileExists, flags & OpenFlag.exclusive == 0 else { throw error }
+      return try openExisting(parent: parent, name: name, flags: flags, caller: caller)
+    }
+    return (entry, try openMade(entry, descriptor, flags: flags))
+  }
+
+  private func openExisting(
+    parent: UInt64, name: CName, flags: CInt, caller: Caller
+  ) throws(Errno) -> (EntryReply, OpenReply) {
+    let entry = try lookUp(parent: parent, name: name, caller: caller)
+    if entry.node == 0 { throw Errno.notThere }
+    do throws(Errno) {
+      return (
+        entry, try open(entry.node, flags: flags, dropsPrivileges: false, caller: caller)
+      )
+    } catch {
+      forget(node: entry.node, count: 1)
+      throw error
+    }
+  }
+
+  /// The handle of a file that was just made; the descriptor is its content's.
+  private func openMade(
+    _ entry: EntryReply, _ descriptor: CInt, flags: CInt
+  ) throws(Errno) -> OpenReply {
+    let slot: UInt32
+    do throws(Errno) { slot = try self.slot(entry.node) } catch {
+      FileSystemCall.close(descriptor)
+      throw error
+    }
+    let file = openFile(slot)
+    file.lock.lock()
+    defer { file.lock.unlock() }
+    do throws(Errno) { try file.adopt(descriptor, readable: true, writable: true) } catch {
+      letGo(file, slot)
+      throw error
+    }
+    return reply(FileHandle(file, slot: slot, flags: flags, mode: .cached))
+  }
+
+  /// A file without a name (O_TMPFILE), on the top branch.
+  func createUnnamed(
+    parent: UInt64, mode: UInt32, flags: CInt, caller: Caller
+  ) throws(Errno) -> (EntryReply, OpenReply) {
+    _ = try changing()
+    let directory = try directory(parent)
+    try ensureOnTop(directory)
+    let target = try topDescriptor(directory)
+    become(caller)
+    let exclusive = flags & OpenFlag.exclusive
+    let descriptor = try FileSystemCall.open(
+      at: target.raw, ReservedName.here, OpenFlag.temporary | OpenFlag.readWrite | exclusive,
+      mode: mode)
+    var attributes: Attributes
+    do throws(Errno) { attributes = try FileSystemCall.status(of: descriptor) } catch {
+      FileSystemCall.close(descriptor)
+      throw error
+    }
+    attributes.inode = numbers.number(
+      branch: 0, device: attributes.device, inode: attributes.inode)
+    let entry = enterUnnamed(attributes)
+    return (entry, try openMade(entry, descriptor, flags: flags))
+  }
+
+  private func enterUnnamed(_ attributes: Attributes) -> EntryReply {
+    nodes.lock.whileLocked {
+      let slot = nodes.allocateNode()
+      let node = nodes.node(slot)
+      node.pointee.dentry = 0
+      node.pointee.lookups = 1
+      node.pointee.inode = attributes.inode
+      node.pointee.kind = attributes.type
+      node.pointee.branch = 0
+      node.pointee.flags = [.used, .unlinked]
+      node.pointee.extra = nil
+      return EntryReply(
+        node: NodeTable.id(slot, generation: node.pointee.generation),
+        generation: UInt64(node.pointee.generation), attributes: attributes,
+        timeout: Self.timeout)
+    }
+  }
+}

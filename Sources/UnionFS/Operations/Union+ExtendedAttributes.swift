@@ -1,0 +1,115 @@
+internal import FUSE
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+extension Union {
+  func extendedAttribute(
+    of node: UInt64, key: CName, into buffer: UnsafeMutableRawBufferPointer, caller: Caller
+  ) throws(Errno) -> Int {
+    let slot = try slot(node)
+    if let question = OriginQuestion(key) {
+      return try answer(question, about: slot, into: buffer)
+    }
+    return try withPlace(slot) { place throws(Errno) in
+      try FileSystemCall.extendedAttribute(
+        at: place.directory, place.attributeName, key: key, into: buffer)
+    }
+  }
+
+  /// The kernel has checked the caller; an access ACL set by one who is not of the file's group takes
+  /// its set-group-ID bit away, as on a local disk.
+  func setExtendedAttribute(
+    of node: UInt64, key: CName, to value: UnsafeRawBufferPointer, flags: CInt,
+    callerInGroup: (UInt32) -> Bool, caller: Caller
+  ) throws(Errno) {
+    if OriginQuestion.isReserved(key) { throw Errno.notPermitted }
+    let slot = try slot(node)
+    if flags != 0 { try checkExistence(slot, key, flags) }
+    try copyUp(slot)
+    try withPlace(slot) { place throws(Errno) in
+      try FileSystemCall.setExtendedAttribute(
+        at: place.directory, place.attributeName, key: key, to: value, flags: flags)
+      guard isAccessACL(key), caller.user != 0 else { return }
+      let attributes = try FileSystemCall.status(at: place.directory, place.name)
+      guard attributes.mode & 0o2000 != 0, caller.group != attributes.group,
+        !callerInGroup(attributes.group)
+      else { return }
+      try FileSystemCall.changeMode(
+        at: place.directory, place.name, attributes.permissions & ~0o2000)
+    }
+  }
+
+  /// What XATTR_CREATE or XATTR_REPLACE will refuse is refused before a copy.
+  private func checkExistence(_ slot: UInt32, _ key: CName, _ flags: CInt) throws(Errno) {
+    let create: CInt = 1
+    let replace: CInt = 2
+    do throws(Errno) {
+      _ = try withPlace(slot) { place throws(Errno) in
+        try FileSystemCall.extendedAttribute(
+          at: place.directory, place.attributeName, key: key,
+          into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      }
+      if flags == create { throw Errno.fileExists }
+    } catch { if error != .noData || flags == replace { throw error } }
+  }
+
+  private func isAccessACL(_ key: CName) -> Bool {
+    Array(cString: key).dropLast().elementsEqual(
+      "system.posix_acl_access".utf8.map { CChar(bitPattern: $0) })
+  }
+
+  /// Only names of attributes that are on disk. Those of `trusted.` are for the privileged: the
+  /// server sees them where its caller may not.
+  func listExtendedAttributes(
+    of node: UInt64, into buffer: UnsafeMutableBufferPointer<CChar>, caller: Caller
+  ) throws(Errno) -> Int {
+    try withPlace(slot(node)) { place throws(Errno) in
+      let list = { (room: UnsafeMutableBufferPointer<CChar>) throws(Errno) in
+        try FileSystemCall.listExtendedAttributes(
+          at: place.directory, place.attributeName, into: room)
+      }
+      if caller.user == 0 { return try list(buffer) }
+      let all = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 1 << 16)
+      defer { all.deallocate() }
+      let count = try list(all)
+      return try filterTrusted(UnsafeBufferPointer(rebasing: all[..<count]), into: buffer)
+    }
+  }
+
+  private func filterTrusted(
+    _ names: UnsafeBufferPointer<CChar>, into buffer: UnsafeMutableBufferPointer<CChar>
+  ) throws(Errno) -> Int {
+    var used = 0
+    var start = 0
+    let prefix = "trusted.".utf8.map { CChar(bitPattern: $0) }
+    while start < names.count {
+      let end = (names[start...].firstIndex(of: 0) ?? names.count - 1) + 1
+      let name = names[start..<end]
+      start = end
+      if name.starts(with: prefix) { continue }
+      if !buffer.isEmpty {
+        guard used + name.count <= buffer.count else { throw Errno.outOfRange }
+        for (offset, byte) in name.enumerated() { buffer[used + offset] = byte }
+      }
+      used += name.count
+    }
+    return used
+  }
+
+  func removeExtendedAttribute(of node: UInt64, key: CName, caller: Caller) throws(Errno) {
+    if OriginQuestion.isReserved(key) { throw Errno.notPermitted }
+    let slot = try slot(node)
+    // What is not there is not worth a copy.
+    _ = try withPlace(slot) { place throws(Errno) in
+      try FileSystemCall.extendedAttribute(
+        at: place.directory, place.attributeName, key: key,
+        into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+    }
+    try copyUp(slot)
+    try withPlace(slot) { place throws(Errno) in
+      try FileSystemCall.removeExtendedAttribute(
+        at: place.directory, place.attributeName, key: key)
+    }
+  }
+}

@@ -1,0 +1,5 @@
+internal import FUSE
+
+extension Union: FileSystem {
+  func start() {}
+}

@@ -1,0 +1,154 @@
+internal import FUSE
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+// Opening, reading and writing. A file of a lower branch that is opened for writing stays where it is
+// until something is written.
+
+extension Union {
+  func open(
+    _ node: UInt64, flags: CInt, dropsPrivileges: Bool, caller: Caller
+  ) throws(Errno) -> OpenReply {
+    let slot = try slot(node)
+    guard kind(slot) == .regular else {
+      throw kind(slot) == .directory ? Errno.isDirectory : Errno.noSuchDeviceOrAddressForOpen
+    }
+    let file = openFile(slot)
+    do throws(Errno) {
+      try prepare(file, slot, flags: flags)
+      if flags & OpenFlag.truncate != 0 {
+        try truncateOpened(file, slot, dropsPrivileges: dropsPrivileges)
+      }
+    } catch {
+      letGo(file, slot)
+      throw error
+    }
+    return reply(FileHandle(file, slot: slot, flags: flags, mode: .cached))
+  }
+
+  func reply(_ handle: FileHandle) -> OpenReply {
+    var reply = OpenReply(handle: handle.number)
+    // Content changes through this mount only, and the kernel sees every change.
+    reply.keepsCache = true
+    reply.skipsFlush = true
+    return reply
+  }
+
+  /// Makes sure that the shared descriptor can do what the flags ask.
+  private func prepare(_ file: OpenFile, _ slot: UInt32, flags: CInt) throws(Errno) {
+    // O_RDONLY | O_TRUNC truncates too.
+    let wantsWriting =
+      flags & OpenFlag.accessMode != OpenFlag.readOnly || flags & OpenFlag.truncate != 0
+    if wantsWriting { _ = try changing() }
+    file.lock.lock()
+    defer { file.lock.unlock() }
+    let isOnTop = file.isOnTop.load(ordering: .relaxed)
+    let write = wantsWriting && isOnTop
+    let isOpen = file.descriptor.load(ordering: .relaxed) >= 0
+    let canRead = file.isReadable.load(ordering: .relaxed)
+    let canWrite = file.isWritable.load(ordering: .relaxed)
+    let wantsReading = flags & OpenFlag.accessMode != OpenFlag.writeOnly
+    if isOpen && (!write || canWrite) && (!wantsReading || canRead) { return }
+    // A write-only descriptor and a reader: both are needed from now on.
+    let opened = try withPlace(slot) { place throws(Errno) in
+      try openContent(place, write: write || canWrite, flags: flags & OpenFlag.sync)
+    }
+    try file.adopt(
+      opened.descriptor, readable: opened.isReadable, writable: write || canWrite)
+  }
+
+  private func truncateOpened(
+    _ file: OpenFile, _ slot: UInt32, dropsPrivileges: Bool
+  ) throws(Errno) {
+    try copyUp(file, slot, size: 0)
+    let descriptor = file.descriptor.load(ordering: .acquiring)
+    try FileSystemCall.truncate(descriptor, to: 0)
+    if dropsPrivileges { try dropPrivileges(file, descriptor) }
+  }
+
+  func descriptor(ofHandle handle: UInt64) throws(Errno) -> CInt {
+    try FileHandle.from(handle).file.descriptor.load(ordering: .acquiring)
+  }
+
+  /// The descriptor to write to; the first write to a lower file copies it up.
+  private func writable(_ handle: FileHandle) throws(Errno) -> CInt {
+    if !handle.file.isOnTop.load(ordering: .acquiring) {
+      try copyUp(handle.file, handle.slot)
+    }
+    return handle.file.descriptor.load(ordering: .acquiring)
+  }
+
+  func write(
+    _ node: UInt64, handle: UInt64, from buffer: UnsafeRawBufferPointer, at offset: Int64,
+    dropsPrivileges: Bool
+  ) throws(Errno) -> Int {
+    let handle = try FileHandle.from(handle)
+    let descriptor = try writable(handle)
+    if dropsPrivileges { try self.dropPrivileges(handle.file, descriptor) }
+    var done = 0
+    while done < buffer.count {
+      do throws(Errno) {
+        let count = try FileSystemCall.write(
+          descriptor, from: UnsafeRawBufferPointer(rebasing: buffer[done...]),
+          at: offset + Int64(done))
+        if count == 0 { break }
+        done += count
+      } catch {
+        if done == 0 { throw error }
+        break
+      }
+    }
+    return done
+  }
+
+  func flush(_ node: UInt64, handle: UInt64) throws(Errno) {}
+
+  func release(_ node: UInt64, handle: UInt64) {
+    guard let handle = FileHandle.release(handle) else { return }
+    letGo(handle.file, handle.slot)
+  }
+
+  /// Data that the top branch holds goes to its disk; a lower file has none to flush.
+  func sync(_ node: UInt64, handle: UInt64, dataOnly: Bool) throws(Errno) {
+    let file = try FileHandle.from(handle).file
+    guard file.isOnTop.load(ordering: .acquiring), configuration.durability != .volatile else {
+      return
+    }
+    let descriptor = file.descriptor.load(ordering: .acquiring)
+    if dataOnly {
+      try FileSystemCall.syncData(descriptor)
+    } else {
+      try FileSystemCall.sync(descriptor)
+    }
+  }
+
+  func allocate(
+    _ node: UInt64, handle: UInt64, mode: CInt, offset: Int64, size: Int64
+  ) throws(Errno) {
+    let handle = try FileHandle.from(handle)
+    try FileSystemCall.allocate(try writable(handle), mode: mode, offset: offset, size: size)
+  }
+
+  func seek(
+    _ node: UInt64, handle: UInt64, offset: Int64, whence: CInt
+  ) throws(Errno) -> Int64 {
+    try FileSystemCall.seek(try descriptor(ofHandle: handle), offset, whence: whence)
+  }
+
+  func copyRange(
+    fromHandle: UInt64, at offset: Int64, toNode: UInt64, toHandle: UInt64, at newOffset: Int64,
+    count: Int
+  ) throws(Errno) -> Int {
+    let target = try writable(try FileHandle.from(toHandle))
+    return try FileSystemCall.copyRange(
+      from: try descriptor(ofHandle: fromHandle), at: offset, to: target, at: newOffset,
+      count: count)
+  }
+}
+
+extension Errno {
+  /// ENXIO: a special file's content is the kernel's to open, not the server's.
+  static var noSuchDeviceOrAddressForOpen: Errno { .noSuchAddressOrDevice }
+}

@@ -1,0 +1,104 @@
+internal import FUSE
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+extension Union {
+  func lookUp(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) -> EntryReply {
+    let directory = try directory(parent)
+    if isDots(raw) { return try lookUpDots(directory, raw) }
+    let name = try Name(raw)
+    defer { makeIndexIfWorthIt(directory) }
+    try lockToRead(directory)
+    defer { directory.lock.unlock() }
+    guard let state = try resolveName(directory, name) else { return Self.negative }
+    do throws(Errno) { return try enter(directory, name, state) } catch {
+      if error == .notThere { return Self.negative }
+      throw error
+    }
+  }
+
+  /// The kernel remembers that there is nothing.
+  static var negative: EntryReply {
+    EntryReply(node: 0, generation: 0, attributes: Attributes(), timeout: timeout)
+  }
+
+  func isDots(_ name: CName) -> Bool {
+    name[0] == 0x2E && (name[1] == 0 || (name[1] == 0x2E && name[2] == 0))
+  }
+
+  /// `.` and `..` are asked for when the mount is exported by NFS.
+  private func lookUpDots(_ directory: Directory, _ name: CName) throws(Errno) -> EntryReply {
+    var target = directory
+    if name[1] != 0, let (parent, _) = nodes.parent(of: directory.slot) { target = parent }
+    let id = nodes.lock.whileLocked { () -> UInt64 in
+      let node = nodes.node(target.slot)
+      node.pointee.lookups += 1
+      return NodeTable.id(target.slot, generation: node.pointee.generation)
+    }
+    do throws(Errno) {
+      return EntryReply(
+        node: target.isRoot ? 1 : id, generation: id >> 32,
+        attributes: try attributes(ofSlot: target.slot), timeout: Self.timeout)
+    } catch {
+      forget(node: id, count: 1)
+      throw error
+    }
+  }
+
+  func forget(node: UInt64, count: UInt64) { nodes.forget(node, count: count) }
+
+  // MARK: Attributes
+
+  func attributes(of node: UInt64, caller: Caller) throws(Errno) -> Attributes {
+    try attributes(ofSlot: slot(node))
+  }
+
+  func attributes(ofSlot slot: UInt32) throws(Errno) -> Attributes {
+    do throws(Errno) {
+      return try withPlace(slot) { place throws(Errno) in
+        try attributes(ofSlot: slot, at: place)
+      }
+    } catch {
+      guard error == .staleNFSFileHandle,
+        let last = nodes.lock.whileLocked({ nodes.orphan(slot) })
+      else { throw error }
+      return last
+    }
+  }
+
+  /// The attributes of what is at a place, as the union shows them.
+  func attributes(ofSlot slot: UInt32, at place: Place) throws(Errno) -> Attributes {
+    var attributes = try FileSystemCall.status(at: place.directory, place.name)
+    let (number, flags) = nodes.lock.whileLocked {
+      (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.flags)
+    }
+    attributes.inode = number
+    if flags.contains(.unlinked) {
+      attributes.linkCount = 0
+    } else if flags.contains(.linked), let count = top?.area.inodes.linkCount(of: number) {
+      attributes.linkCount = count
+    } else if attributes.isDirectory {
+      let directory = try nodes.lock.whileLocked { () throws(Errno) in
+        try nodes.directory(at: slot)
+      }
+      attributes.linkCount = linkCount(directory, attributes)
+    }
+    return attributes
+  }
+
+  func readLink(
+    _ node: UInt64, into buffer: UnsafeMutableBufferPointer<CChar>
+  ) throws(Errno) -> Int {
+    try withPlace(slot(node)) { place throws(Errno) in
+      try FileSystemCall.readLink(at: place.directory, place.name, into: buffer)
+    }
+  }
+
+  func fileSystemStatus() throws(Errno) -> FileSystemStatus {
+    var status = try FileSystemCall.fileSystem(of: branches[0].root)
+    status.nameLimit = UInt64(nameLimit)
+    return status
+  }
+}

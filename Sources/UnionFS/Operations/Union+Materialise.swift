@@ -1,0 +1,171 @@
+internal import FUSE
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+// Renaming a directory that has visible lower content: its whole subtree is brought to the top branch
+// first, which changes no view, and then it is one directory to rename.
+
+extension Union {
+  /// Brings all that a directory shows to the top branch. Nothing is locked by the caller but
+  /// `renameLock`.
+  func materialise(_ directory: Directory) throws(Errno) {
+    Session.willBlock()
+    let nobody = Caller(user: 0, group: 0, process: 0, mask: 0)
+    try ensureOnTop(directory)
+    var pending = [nodeID(directory)]
+    var held: [UInt64] = []
+    defer { for node in held.reversed() { forget(node: node, count: 1) } }
+    while let parent = pending.popLast() {
+      let current = try self.directory(parent)
+      try lockToList(current)
+      let names = current.index ?? NameIndex()
+      current.lock.unlock()
+      for position in names.entries.indices where names.entries[position].isVisible {
+        let name = names.withName(of: position) { Array($0) + [0] }
+        let entry = try lookUp(parent: parent, name: name, caller: nobody)
+        if entry.node == 0 { continue }
+        let slot = UInt32(truncatingIfNeeded: entry.node)
+        if entry.attributes.isDirectory {
+          // Held to the end: a directory that the kernel does not know must keep its place.
+          held.append(entry.node)
+          try ensureOnTop(self.directory(entry.node))
+          pending.append(entry.node)
+        } else {
+          defer { forget(node: entry.node, count: 1) }
+          try copyUp(slot)
+          try ensureName(current, name, slot)
+        }
+      }
+    }
+  }
+
+  private func nodeID(_ directory: Directory) -> UInt64 {
+    nodes.lock.whileLocked {
+      NodeTable.id(
+        directory.slot, generation: nodes.node(directory.slot).pointee.generation)
+    }
+  }
+
+  /// A name of a hard-linked file whose copy is on top becomes a link to it.
+  private func ensureName(_ directory: Directory, _ name: [CChar], _ slot: UInt32) throws(Errno) {
+    let top = try changing()
+    let (number, isLinked) = nodes.lock.whileLocked {
+      (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.flags.contains(.linked))
+    }
+    guard isLinked else { return }
+    try lockToWrite(directory)
+    defer { directory.lock.unlock() }
+    try name.withUnsafeBufferPointer { buffer throws(Errno) in
+      guard let base = buffer.baseAddress else { return }
+      let own = Name(unchecked: base, count: name.count - 1)
+      let state = try nameState(directory, own)
+      guard state.isVisible, !state.isOnTop else { return }
+      let target = try topDescriptor(directory)
+      let links = try top.pseudoLinks.directory()
+      try keepingTimes(of: target.raw) { () throws(Errno) in
+        try top.pseudoLinks.withName(of: number) { link throws(Errno) in
+          try FileSystemCall.link(at: links, link, to: target.raw, base)
+        }
+      }
+      directory.index?.setTop(own, type: state.kind, inode: number, branches: [0])
+    }
+  }
+
+  /// After a directory has moved: neither it nor what is below it has anything under its new name on
+  /// a lower branch. The directory is locked to write.
+  ///
+  /// - Parameters:
+  ///   - old: what stood at its old name.
+  ///   - new: what stood at its new name.
+  func settle(_ directory: Directory, wasOver old: NameState, isOver new: NameState) {
+    let keepsOpaque = new.lowerKind == .directory
+    if directory.branches.count > 1 {
+      detachFromLower(directory)
+      cleanMarkers(directory, keepsOpaque: keepsOpaque)
+    } else if old.lowerKind == .directory && !keepsOpaque, let own = try? topDescriptor(directory) {
+      try? removeMarkers(in: own.raw)
+    }
+  }
+
+  private func detachFromLower(_ directory: Directory) {
+    detach(directory)
+    for slot in nodes.directories() {
+      guard let current = try? directoryIfThere(slot), isAncestor(directory, of: current) else {
+        continue
+      }
+      current.lock.lockToWrite()
+      detach(current)
+      current.lock.unlock()
+    }
+  }
+
+  /// A directory that is not on top holds nothing of the view (it was removed meanwhile).
+  private func detach(_ directory: Directory) {
+    guard directory.isOnTop, directory.branches.count > 1 else { return }
+    directory.branches = [0]
+    directory.isResolved = true
+    directory.index = nil
+    descriptors.drop(directory) { $0 == 0 }
+  }
+
+  private func directoryIfThere(_ slot: UInt32) throws(Errno) -> Directory {
+    try nodes.lock.whileLocked { () throws(Errno) in try nodes.directory(at: slot) }
+  }
+
+  // MARK: Whiteouts that hide nothing any more
+
+  /// Removes the whiteouts and opaque markers below a directory that has moved. Its own marker stays
+  /// where a lower directory stands at the new name. A failure leaves needless ones, which change no
+  /// view.
+  private func cleanMarkers(_ directory: Directory, keepsOpaque: Bool) {
+    guard let own = try? topDescriptor(directory) else { return }
+    try? removeMarkersBelow(own.raw, keepsOpaque: keepsOpaque)
+  }
+
+  private func removeMarkersBelow(_ directory: CInt, keepsOpaque: Bool) throws(Errno) {
+    var inside: [[CChar]] = []
+    try removeMarkers(in: directory, keepsOpaque: keepsOpaque) { inside.append($0) }
+    for name in inside {
+      let next = try FileSystemCall.open(
+        at: directory, name, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
+      defer { FileSystemCall.close(next) }
+      try removeMarkersBelow(next, keepsOpaque: false)
+    }
+  }
+
+  /// Removes what `.wh.` names a directory of the top branch holds; its times stay.
+  func removeMarkers(
+    in directory: CInt, keepsOpaque: Bool = false, subdirectory: ([CChar]) -> Void = { _ in }
+  ) throws(Errno) {
+    var markers: [[CChar]] = []
+    try forEachEntry(of: directory) { bytes, kind, _ in
+      if !bytes.hasWhiteoutPrefix {
+        if kind == .directory { subdirectory(Array(bytes) + [0]) }
+        return true
+      }
+      if case .opaque = DiskName(bytes), keepsOpaque { return true }
+      markers.append(Array(bytes) + [0])
+      return true
+    }
+    if markers.isEmpty { return }
+    try keepingTimes(of: directory) { () throws(Errno) in
+      for marker in markers { try FileSystemCall.unlink(at: directory, marker) }
+    }
+  }
+}
+
+extension NodeTable {
+  /// The slots of all directories. Takes the lock.
+  func directories() -> [UInt32] {
+    lock.lock()
+    defer { lock.unlock() }
+    var list: [UInt32] = []
+    for slot in 1..<slotCount {
+      let node = node(slot)
+      if node.pointee.kind == .directory && node.pointee.flags.contains(.used) { list.append(slot) }
+    }
+    return list
+  }
+}

@@ -1,0 +1,163 @@
+internal import FUSE
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+// Taking names away. Where a lower branch would show the name, the whiteout comes first: a crash in
+// between leaves the entry, which wins.
+
+extension Union {
+  func unlink(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) {
+    let top = try changing()
+    let name = try Name(raw)
+    let directory = try directory(parent)
+    try ensureOnTopToRemove(directory, name)
+    try lockToWrite(directory)
+    defer { directory.lock.unlock() }
+    let state = try nameState(directory, name)
+    guard let branch = state.branch else { throw Errno.notThere }
+    if state.kind == .directory { throw Errno.isDirectory }
+    let target = try topDescriptor(directory)
+    let place = branch == 0 ? target : try descriptor(directory, branch)
+    let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
+    if attributes.isDirectory { throw Errno.isDirectory }
+    try hiding(name, state, in: target.raw, top) { () throws(Errno) in
+      if branch == 0 { try FileSystemCall.unlink(at: target.raw, name.pointer) }
+    }
+    directory.index?.hide(name, whiteout: state.lowerShows)
+    directory.changes += 1
+    didUnlink(directory, name, branch: branch, attributes, at: place.raw)
+  }
+
+  /// A directory has to be on top for a whiteout.
+  private func ensureOnTopToRemove(_ directory: Directory, _ name: Name) throws(Errno) {
+    try lockToRead(directory)
+    let isOnTop = directory.isOnTop
+    let exists: Bool
+    do throws(Errno) {
+      exists = isOnTop ? true : try nameState(directory, name).isVisible
+    } catch {
+      directory.lock.unlock()
+      throw error
+    }
+    directory.lock.unlock()
+    guard exists else { throw Errno.notThere }
+    if !isOnTop { try ensureOnTop(directory) }
+  }
+
+  /// Whites a name out where a lower branch shows it, then does the destructive step; a failing step
+  /// takes the whiteout back.
+  func hiding(
+    _ name: Name, _ state: NameState, in target: CInt, _ top: Top,
+    _ body: () throws(Errno) -> Void
+  ) throws(Errno) {
+    let hides = state.lowerShows && !state.hasTopWhiteout
+    if hides { try top.whiteouts.hide(name, in: target) }
+    do throws(Errno) { try body() } catch {
+      if hides { try? top.whiteouts.show(name, in: target) }
+      throw error
+    }
+    if hides && top.copyUp.flushing == .everything { try top.copyUp.syncDirectory(target) }
+  }
+
+  /// Bookkeeping after a non-directory lost a name: link counts, numbers, and the attributes that a
+  /// nameless file keeps.
+  func didUnlink(
+    _ directory: Directory, _ name: Name, branch: UInt16, _ found: Attributes, at place: CInt
+  ) {
+    guard let top else { return }
+    var attributes = found
+    var number = numbers.number(
+      branch: Int(branch), device: found.device, inode: found.inode)
+    if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
+    let isGroup = found.linkCount > 1 || top.area.inodes.linkCount(of: number) != nil
+    var left = found.linkCount - 1
+    if isGroup, branch != 0 || top.area.inodes.linkCount(of: number) != nil {
+      left = max(top.area.inodes.linkCount(of: number) ?? found.linkCount, 1) - 1
+      try? top.area.inodes.setLinkCount(of: number, to: left)
+      if left == 0 {
+        try? top.pseudoLinks.remove(number)
+        if branch == 0 { top.area.inodes.forget(top: found.inode) }
+      }
+    }
+    if branch == 0 && found.linkCount == 1 { top.area.inodes.forget(top: found.inode) }
+    attributes.inode = number
+    attributes.linkCount = left
+    nodes.didUnlink(directory.slot, name, left: left, attributes)
+  }
+
+  func removeDirectory(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) {
+    let top = try changing()
+    let name = try Name(raw)
+    let directory = try directory(parent)
+    try ensureOnTopToRemove(directory, name)
+    // The directory itself, as a node of its own for the time of this request.
+    let entry = try lookUp(parent: parent, name: name.pointer, caller: caller)
+    guard entry.node != 0 else { throw Errno.notThere }
+    defer { forget(node: entry.node, count: 1) }
+    let removed = try self.directory(entry.node)
+    try lockToWrite(directory)
+    defer { directory.lock.unlock() }
+    let state = try nameState(directory, name)
+    guard let branch = state.branch, nodes.isChild(removed.slot, of: directory.slot) else {
+      throw Errno.notThere
+    }
+    try lockToWrite(removed)
+    defer { removed.lock.unlock() }
+    try makeIndex(removed)
+    guard removed.index?.isEmpty ?? true else { throw Errno.directoryNotEmpty }
+    let target = try topDescriptor(directory)
+    let place = branch == 0 ? target : try descriptor(directory, branch)
+    let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
+    // Held open, so that a process that is still inside sees it.
+    _ = try descriptor(removed, branch)
+    try hiding(name, state, in: target.raw, top) { () throws(Errno) in
+      if branch == 0 { try removeEmptied(target.raw, name, top) }
+    }
+    directory.index?.hide(name, whiteout: state.lowerShows)
+    directory.changes += 1
+    if branch == 0 { top.area.inodes.forget(top: attributes.inode) }
+    didRemove(removed, directory, name, attributes)
+  }
+
+  /// Removes a directory of the top branch that shows nothing. One that holds whiteouts is moved out
+  /// of the view in one step.
+  func removeEmptied(_ target: CInt, _ name: Name, _ top: Top) throws(Errno) {
+    do throws(Errno) {
+      try FileSystemCall.removeDirectory(at: target, name.pointer)
+    } catch {
+      guard error == .directoryNotEmpty || error == .fileExists else { throw error }
+      try top.area.discardDirectory(at: target, name.pointer)
+    }
+  }
+
+  /// Bookkeeping after a directory is gone. Both are locked.
+  func didRemove(
+    _ removed: Directory, _ parent: Directory, _ name: Name, _ found: Attributes
+  ) {
+    removed.isRemoved = true
+    removed.index = NameIndex()
+    removed.changes += 1
+    var attributes = found
+    attributes.linkCount = 0
+    attributes.inode = nodes.lock.whileLocked { nodes.node(removed.slot).pointee.inode }
+    nodes.didUnlink(parent.slot, name, left: 0, attributes)
+  }
+}
+
+extension NodeTable {
+  /// A name is gone; without any left, the node keeps its last attributes. Takes the lock.
+  func didUnlink(_ parent: UInt32, _ name: Name, left: UInt64, _ attributes: Attributes) {
+    lock.lock()
+    defer { lock.unlock() }
+    let index = find(parent, name, hash: name.hash)
+    guard index != 0 else { return }
+    let slot = dentry(index).pointee.node
+    unlink(index)
+    if node(slot).pointee.dentry == 0 && left == 0 {
+      setUnlinked(slot)
+      setOrphan(slot, attributes)
+    }
+  }
+}

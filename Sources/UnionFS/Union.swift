@@ -1,0 +1,114 @@
+internal import FUSE
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+/// The file system that answers the kernel: nodes, directories and handles over UnionCore's rules.
+/// One file a family of requests under `Operations/`.
+///
+/// Lock order, outermost first: `renameLock`, an `OpenFile`'s lock, directories' locks (ancestors
+/// first), `treeLock`, the node table's lock, the descriptors' lock. No reply is sent under any.
+final class Union: @unchecked Sendable {
+  let branches: BranchSet
+  let numbers: InodeNumbers
+  let configuration: UnionConfiguration
+  /// What changing the top branch takes; nil on a read-only union.
+  let top: Top?
+  let nodes: NodeTable
+  let descriptors: DirectoryDescriptors
+  let root: Directory
+  /// Held by renames of directories between directories, so that ancestry stands still.
+  let renameLock = Lock()
+  /// Written while a directory's place in the tree changes, read while descriptors are opened along
+  /// the tree.
+  let treeLock = ReadWriteLock()
+  /// Whether the server may write where modes forbid it (CAP_DAC_OVERRIDE).
+  let overridesModes = ProcessCall.hasCapability(1)
+  /// Whether files are created with the caller's ids (a privileged server).
+  let switchesIDs: Bool
+
+  /// The tools of change.
+  struct Top: Sendable {
+    let area: WorkArea
+    let whiteouts: Whiteouts
+    let copyUp: CopyUp
+    let pseudoLinks: PseudoLinks
+  }
+
+  /// Seconds for which the kernel may believe what it is told: only requests change it.
+  static let timeout: Double = 86_400
+
+  init(_ branches: BranchSet, configuration: UnionConfiguration) throws(Errno) {
+    self.branches = branches
+    self.configuration = configuration
+    numbers = InodeNumbers(branches)
+    top = try branches.writable.map { (branch) throws(Errno) in
+      try Self.openTop(branch, durability: configuration.durability)
+    }
+    // A quarter of the descriptors for directories, the rest for open files.
+    let limit = Int(min(ProcessCall.raiseDescriptorLimit(), 1 << 20))
+    descriptors = DirectoryDescriptors(limit: max(64, min(limit / 4, 8192)))
+    root = Directory(
+      slot: NodeTable.rootSlot, branches: branches.branches.map { UInt16($0.index) },
+      isResolved: branches.count == 1, cache: descriptors)
+    for branch in branches.branches {
+      let descriptor = try FileSystemCall.open(
+        at: branch.root, ReservedName.here, OpenFlag.path | OpenFlag.directory)
+      _ = descriptors.put(root, branch: UInt16(branch.index), DirectoryDescriptor(descriptor))
+    }
+    let attributes = branches[0].rootAttributes
+    nodes = NodeTable(
+      root: root,
+      inode: numbers.number(branch: 0, device: attributes.device, inode: attributes.inode),
+      branch: 0)
+    switchesIDs = Self.prepareToSwitchIDs()
+  }
+
+  deinit {
+    renameLock.destroy()
+    treeLock.destroy()
+  }
+
+  private static func openTop(
+    _ branch: Branch, durability: UnionConfiguration.Durability
+  ) throws(Errno) -> Top {
+    let area = try WorkArea(on: branch)
+    let flushing: CopyUp.Flushing =
+      switch durability {
+      case .auto: .data
+      case .strict: .everything
+      case .volatile: .nothing
+      }
+    return Top(
+      area: area, whiteouts: try Whiteouts(on: branch, area: area),
+      copyUp: CopyUp(area: area, flushing: flushing), pseudoLinks: try PseudoLinks(on: branch))
+  }
+
+  /// CAP_SETUID and CAP_SETGID, and the kernel's word that capabilities stay when the ids change.
+  private static func prepareToSwitchIDs() -> Bool {
+    guard ProcessCall.hasCapability(7), ProcessCall.hasCapability(6) else { return false }
+    return (try? ProcessCall.keepCapabilities()) != nil
+  }
+
+  /// Makes this thread create files as the caller would.
+  func become(_ caller: Caller) {
+    ProcessCall.become(
+      user: caller.user, group: caller.group, mask: caller.mask, switchingIDs: switchesIDs)
+  }
+
+  /// The tools of change; EROFS on a read-only union.
+  func changing() throws(Errno) -> Top {
+    guard let top else { throw Errno.readOnlyFileSystem }
+    return top
+  }
+
+  func branch(_ index: UInt16) -> Branch { branches[Int(index)] }
+
+  /// Whether changes to this branch are the union's own.
+  func isWritable(_ index: UInt16) -> Bool { index == 0 && top != nil }
+}
+
+extension Errno {
+  /// ENOENT.
+  static var notThere: Errno { .noSuchFileOrDirectory }
+}
