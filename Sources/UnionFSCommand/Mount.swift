@@ -1,0 +1,77 @@
+internal import ArgumentParser
+internal import Logging
+internal import SystemCalls
+
+/// `unionfs-swift mount`: makes a union and serves it.
+struct Mount: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mount",
+    abstract: "Mount a layers file's chain, or branches named one by one.",
+    usage: """
+      unionfs-swift mount [-f] [-o <opt>,…] [--diff-dir <dir>] [--upper <dir>] <layersfile> [<mnt>]
+      unionfs-swift mount [-f] [-o <opt>,…] --branch <dir>=<perm> … <mnt>
+      unionfs-swift mount [-f] -o br:<dir>=<perm>:<dir>=<perm>… <mnt>
+      """,
+    discussion: """
+      LAYERSFILE is ROOT/layers/ID, a list of the layer's parents, nearest first. The union's top is \
+      ROOT/diff/ID, and it is mounted at ROOT/mnt/ID where MNT is not given. Without a branch that \
+      is rw the mount is read-only. The command returns once the mount is live.
+
+      EXAMPLES
+        unionfs-swift mount /var/lib/docker/aufs/layers/ID
+        unionfs-swift mount --upper /scratch /store/layers/ID /mnt
+        unionfs-swift mount -o ro /store/layers/ID /mnt
+        unionfs-swift mount --branch /top=rw --branch /base=ro+wh /mnt
+        unionfs-swift mount -o br:/top=rw:/base=ro+wh,nosuid /mnt
+      """)
+
+  @Flag(name: .customShort("f"), help: "Stay in the foreground; the log goes to standard error.")
+  var foreground = false
+
+  @Option(
+    name: .customShort("o", allowingJoined: true),
+    help: ArgumentHelp(
+      "Mount options, joined by commas; may be repeated.",
+      discussion: """
+        allow_other, allow_root, [no]suid, [no]dev, [no]exec, ro, [no]atime, [a]sync, dirsync, \
+        fsname=, subtype=, auto_unmount, max_read=; aufs's br:, and its options that mean nothing \
+        here; sync=auto|strict|volatile (when copied data reaches the disk); \
+        rename=materialise|exdev (of directories with lower content).
+        """, valueName: "opt,…"))
+  var options: [CommandArgument] = []
+
+  @Option(
+    help: ArgumentHelp("Where the layers lie, instead of ROOT/diff.", valueName: "dir"))
+  var diffDir: CommandArgument?
+
+  @Option(
+    help: ArgumentHelp(
+      "A writable top above the layer, which itself is then left unchanged.", valueName: "dir"))
+  var upper: CommandArgument?
+
+  @Option(
+    help: ArgumentHelp(
+      "A branch, top first: rw, ro or rr, with +wh or +nolwh.", valueName: "dir=perm"))
+  var branch: [CommandArgument] = []
+
+  @Option(help: ArgumentHelp("The least that is logged.", valueName: "level"))
+  var logLevel = LogLevel(.warning)
+
+  @Argument(help: ArgumentHelp("The layers file and the mount point.", valueName: "operand"))
+  var operands: [CommandArgument] = []
+
+  func run() throws {
+    let logger = Log.start(level: logLevel)
+    let request = MountRequest(
+      options: try MountOptions(options.map(\.bytes)), branches: branch, upper: upper,
+      diffDirectory: diffDir, operands: operands, user: Invocation.effectiveUser)
+    let plan = try request.plan()
+    for note in plan.notes { logger.notice("\(note)") }
+    for warning in plan.warnings { logger.warning("\(warning)") }
+    if foreground {
+      try Server.run(plan.configuration, logger) {}
+    } else {
+      try Server.detach(plan.configuration, logger)
+    }
+  }
+}

@@ -1,0 +1,131 @@
+internal import UnionCore
+internal import UnionFS
+
+/// What stands after `-o`, over all its occurrences; later words win over earlier ones.
+///
+/// Words are joined by `,`; `\,` is a comma inside one.
+struct MountOptions: Equatable {
+  var readOnly = false
+  var durability = UnionConfiguration.Durability.auto
+  var directoryRename = UnionConfiguration.DirectoryRename.materialise
+  /// What follows `br:`, escapes and all; nil where branches are named another way.
+  var branches: [UInt8]?
+  /// Words for libfuse and the kernel, in order, without `ro` and `rw`.
+  private(set) var flags: [String] = []
+  private(set) var values: [String: String] = [:]
+  /// What was accepted and means nothing here; for the log.
+  private(set) var notes: [String] = []
+
+  init() {}
+
+  init(_ lists: [[UInt8]]) throws(Failure) {
+    for list in lists {
+      for word in EscapedText.split(list, at: UInt8(ascii: ",")) where !word.isEmpty {
+        try add(word)
+      }
+    }
+    if flags.contains("allow_root"), flags.contains("allow_other") {
+      throw Failure(.usage, "allow_root and allow_other exclude each other")
+    }
+  }
+
+  private mutating func add(_ word: [UInt8]) throws(Failure) {
+    for prefix in ["br:", "br=", "dirs=", "dirs:"] where word.starts(with: prefix.utf8) {
+      return try setBranches(Array(word.dropFirst(prefix.utf8.count)))
+    }
+    let text = String(decoding: EscapedText.unescape(word), as: UTF8.self)
+    if text.hasPrefix("x-") || text.hasPrefix("X-") { return }
+    // aufs's live changes are spelt `add:1:DIR`.
+    if let colon = text.firstIndex(of: ":"), text.firstIndex(of: "=").map({ colon < $0 }) ?? true {
+      return try apply(OptionTable.words[String(text[..<colon])], to: text, key: nil)
+    }
+    guard let equals = text.firstIndex(of: "=") else { return try addWord(text) }
+    try addValue(String(text[..<equals]), String(text[text.index(after: equals)...]), in: text)
+  }
+
+  private mutating func setBranches(_ string: [UInt8]) throws(Failure) {
+    if branches != nil {
+      throw Failure(.usage, "the branches are given twice", advice: "give one 'br:' option")
+    }
+    branches = string
+  }
+
+  private mutating func addWord(_ word: String) throws(Failure) {
+    switch word {
+    case "ro": readOnly = true
+    case "rw": readOnly = false
+    default: try apply(OptionTable.words[word], to: word, key: nil)
+    }
+  }
+
+  private mutating func addValue(
+    _ key: String, _ value: String, in word: String
+  ) throws(Failure) {
+    switch key {
+    case "rename": directoryRename = try Self.choice(value, of: key)
+    case "sync": durability = try Self.choice(value, of: key)
+    case "max_read" where UInt32(value) == nil:
+      throw Failure(.usage, "'\(word)' is not a number of bytes")
+    default:
+      let treatment = OptionTable.valued[key].map { $0[value] } ?? OptionTable.keys[key]
+      try apply(treatment, to: word, key: key, value: value)
+    }
+  }
+
+  private mutating func apply(
+    _ treatment: OptionTable.Treatment?, to word: String, key: String?, value: String = ""
+  ) throws(Failure) {
+    switch treatment {
+    case .flag(let opposite):
+      flags.removeAll { $0 == word || $0 == opposite }
+      flags.append(word)
+    case .value:
+      if value.isEmpty { throw Failure(.usage, "mount option '\(word)' has no value") }
+      values[key ?? word] = value
+    case .ignored: break
+    case .noted: notes.append("the mount option '\(word)' has no effect here")
+    case .refused(let instead):
+      throw Failure(.usage, "there is no mount option '\(word)' here", advice: instead)
+    case nil: throw Self.unknown(word, key: key)
+    }
+  }
+
+  private static func unknown(_ word: String, key: String?) -> Failure {
+    let nearest = OptionTable.nearest(to: key ?? word).map { "did you mean '\($0)'?" }
+    return Failure(
+      .usage, "unknown mount option '\(word)'",
+      advice: nearest ?? "'unionfs-swift mount --help' names them")
+  }
+
+  private static func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    _ value: String, of key: String
+  ) throws(Failure) -> Choice {
+    if let choice = Choice(rawValue: value) { return choice }
+    let choices = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+    throw Failure(.usage, "'\(key)=\(value)' is unknown", advice: "'\(key)=' takes \(choices)")
+  }
+}
+
+extension MountOptions {
+  /// The words for libfuse and the kernel, defaults included, unescaped, one option each.
+  ///
+  /// For root the mount is open to other users and device nodes and set-user-ID bits work, as on a
+  /// local disk; `default_permissions` is always on, because the kernel shall check permissions.
+  func words(forUser user: UInt32, readOnly: Bool) -> [String] {
+    var words = flags.filter { $0 != "default_permissions" }
+    words.insert("default_permissions", at: 0)
+    if user == 0 {
+      if !words.contains("allow_root"), !words.contains("allow_other") {
+        words.append("allow_other")
+      }
+      for (word, opposite) in [("suid", "nosuid"), ("dev", "nodev")]
+      where !words.contains(word) && !words.contains(opposite) {
+        words.append(word)
+      }
+    }
+    words.append(readOnly ? "ro" : "rw")
+    var values = values
+    for key in ["fsname", "subtype"] where values[key] == nil { values[key] = "unionfs-swift" }
+    return words + values.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+  }
+}
