@@ -57,6 +57,46 @@ struct Unprivileged {
     }
   }
 
+  @Test func directoriesWithoutTheOwnersRightsAreListedAndRemoved() throws {
+    try withUsersUnion([.rw(), .lower([.file("low/x")])]) { u throws in
+      try (u / "d/f").parent.mkdir()
+      try (u / "d/f").write("F")
+      try (u / "d").chmod(0o600)
+      #expect(try (u / "d").names() == ["f"])
+      try (u / "d").chmod(0o700)
+      try (u / "low/x").unlink()
+      for (name, mode): (Path, UInt32) in [("e", 0o300), ("g", 0), ("low", 0)] {
+        if name != "low" { try (u / name).mkdir() }
+        try (u / name).chmod(mode)
+        try (u / name).rmdir()
+      }
+      try (u / "d/k").mkdir()
+      try (u / "d/k/l").write("")
+      try (u / "d/k").chmod(0o100)
+      #expect(throws: Errno.notEmpty) { try (u / "d/k").rmdir() }
+      #expect(try (u / "d/k").stat().mode == 0o100)
+      try (u / "d/k").chmod(0o700)
+      try u.expect(
+        view: ["d/", "d/f=F", "d/k/", "d/k/l="], top: [".wh.low", "d/", "d/f=F", "d/k/", "d/k/l="])
+    }
+  }
+
+  @Test func filesInADirectoryThatItsOwnerMayNotWriteToChange() throws {
+    try withUsersUnion([
+      .rw(), .lower([.directory("d", mode: 0o500), .file("d/f", "F"), .file("d/e/g", "G")]),
+    ]) { u throws in
+      try (u / "d/f").chmod(0o600)
+      try (u / "d/f").append("+")
+      #expect(throws: Errno.denied) { try (u / "d/new").write("") }
+      try (u / "d").rename(to: u / "moved")
+      #expect(try (u / "moved").stat().mode == 0o500)
+      try u.expect(
+        view: ["moved/", "moved/e/", "moved/e/g=G", "moved/f=F+"],
+        top: [".wh.d", "moved/", "moved/e/", "moved/e/g=G", "moved/f=F+"])
+      try (u / "moved").chmod(0o700)
+    }
+  }
+
   @Test func nobodyElseComesInNotEvenRoot() throws {
     let account = try #require(Account.unprivileged)
     try withUnion([.rw(), .lower([.file("f", "F")])], account: account, asAccount: false) {

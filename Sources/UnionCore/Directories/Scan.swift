@@ -48,8 +48,14 @@ private func openToList(_ directory: CInt) throws(Errno) -> CInt {
     return try FileSystemCall.open(
       at: directory, ReservedName.here, flags | OpenFlag.noAccessTime)
   } catch {
-    guard error == .notPermitted else { throw error }
-    return try FileSystemCall.open(at: directory, ReservedName.here, flags)
+    switch error {
+    case .notPermitted:
+      return try FileSystemCall.open(at: directory, ReservedName.here, flags)
+    case .permissionDenied:
+      // `.` needs search permission, which reading a directory does not.
+      return try FileSystemCall.open(path: "/proc/self/fd/\(directory)", flags)
+    default: throw error
+    }
   }
 }
 

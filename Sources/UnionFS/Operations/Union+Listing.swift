@@ -48,8 +48,8 @@ final class DirectoryHandle: @unchecked Sendable {
 extension Union {
   func openDirectory(_ node: UInt64) throws(Errno) -> OpenReply {
     let directory = try directory(node)
-    // What cannot be read at all is told now, not at the first listing.
-    try lockToRead(directory)
+    // What cannot be read is told now, not at the first listing.
+    try lockToList(directory)
     directory.lock.unlock()
     var reply = OpenReply(handle: DirectoryHandle(directory).number)
     reply.keepsCache = true

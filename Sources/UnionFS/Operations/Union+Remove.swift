@@ -105,15 +105,16 @@ extension Union {
     }
     try lockToWrite(removed)
     defer { removed.lock.unlock() }
-    try makeIndex(removed)
-    guard removed.index?.isEmpty ?? true else { throw Errno.directoryNotEmpty }
+    // One that is on the top branch only is tried first and looked into only where that fails.
+    let isPure = removed.index == nil && removed.isOnTop && removed.branches.count == 1
     let target = try topDescriptor(directory)
+    if !isPure { try checkEmpty(removed, target.raw, name) }
     let place = branch == 0 ? target : try descriptor(directory, branch)
     let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
     // Held open, so that a process that is still inside sees it.
     _ = try descriptor(removed, branch)
     try hiding(name, state, in: target.raw, top) { () throws(Errno) in
-      if branch == 0 { try removeEmptied(target.raw, name, top) }
+      if branch == 0 { try removeEmptied(removed, target.raw, name, top) }
     }
     directory.index?.hide(name, whiteout: state.lowerShows)
     directory.changes += 1
@@ -121,13 +122,41 @@ extension Union {
     didRemove(removed, directory, name, attributes)
   }
 
+  /// ENOTEMPTY where a directory, locked to write, shows a name. An unprivileged server may have to
+  /// give itself the right to look inside.
+  private func checkEmpty(_ directory: Directory, _ parent: CInt, _ name: Name) throws(Errno) {
+    if directory.index == nil && directory.isOnTop && !overridesModes {
+      let mode = try FileSystemCall.status(at: parent, name.pointer).permissions
+      if mode & 0o500 != 0o500 {
+        try FileSystemCall.changeMode(at: parent, name.pointer, mode | 0o700)
+      }
+      defer {
+        if mode & 0o500 != 0o500 {
+          try? FileSystemCall.changeMode(at: parent, name.pointer, mode)
+        }
+      }
+      try makeIndex(directory)
+    } else {
+      try makeIndex(directory)
+    }
+    guard directory.index?.isEmpty ?? true else { throw Errno.directoryNotEmpty }
+  }
+
   /// Removes a directory of the top branch that shows nothing. One that holds whiteouts is moved out
   /// of the view in one step.
-  func removeEmptied(_ target: CInt, _ name: Name, _ top: Top) throws(Errno) {
+  private func removeEmptied(
+    _ removed: Directory, _ target: CInt, _ name: Name, _ top: Top
+  ) throws(Errno) {
     do throws(Errno) {
       try FileSystemCall.removeDirectory(at: target, name.pointer)
     } catch {
       guard error == .directoryNotEmpty || error == .fileExists else { throw error }
+      try checkEmpty(removed, target, name)
+      let mode = try FileSystemCall.status(at: target, name.pointer).permissions
+      if !overridesModes && mode & 0o700 != 0o700 {
+        // Moving a directory changes its `..`, and what is in it has to go.
+        try FileSystemCall.changeMode(at: target, name.pointer, mode | 0o700)
+      }
       try top.area.discardDirectory(at: target, name.pointer)
     }
   }
