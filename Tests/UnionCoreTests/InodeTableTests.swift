@@ -1,0 +1,70 @@
+import Foundation
+import SystemPackage
+import Testing
+@testable import UnionCore
+
+/// A folder of its own, removed afterwards.
+private func withFolder(_ body: (FilePath, CInt) throws -> Void) throws {
+  let path = NSTemporaryDirectory() + "/unionfs-swift-test." + UUID().uuidString
+  try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: path) }
+  let folder = try FileDescriptor.open(FilePath(path), .readOnly)
+  defer { try? folder.close() }
+  try body(FilePath(path), folder.rawValue)
+}
+
+@Suite struct InodeTableTests {
+  @Test func whatIsRecordedIsThereAtTheNextMount() throws {
+    try withFolder { _, folder in
+      let table = try InodeTable(in: folder)
+      try table.record(top: 10, birth: 5, number: 100)
+      try table.record(top: 11, birth: 6, number: 101)
+      try table.record(top: 12, birth: 6, number: 12)
+      try table.setLinkCount(of: 100, to: 3)
+      try table.setLinkCount(of: 101, to: 2)
+      try table.setLinkCount(of: 101, to: 0)
+      table.forget(top: 11)
+      for again in [table, try InodeTable(in: folder)] {
+        #expect(again.number(ofTop: 10) == 100)
+        #expect(again.number(ofTop: 11) == nil && again.number(ofTop: 12) == nil)
+        #expect(again.linkCount(of: 100) == 3 && again.linkCount(of: 101) == nil)
+      }
+    }
+  }
+
+  @Test func aNewFileOnAnOldInodeIsTold() throws {
+    try withFolder { _, folder in
+      let table = try InodeTable(in: folder)
+      try table.record(top: 10, birth: 5, number: 100)
+      #expect(try table.number(ofTop: 10) { () throws(Errno) in 5 } == 100)
+      #expect(try table.number(ofTop: 10) { () throws(Errno) in 6 } == nil)
+      #expect(table.number(ofTop: 10) == nil)
+    }
+  }
+
+  @Test(arguments: [1, 20, 39])
+  func aTornEndIsCutOff(bytes: Int) throws {
+    try withFolder { path, folder in
+      let first = try InodeTable(in: folder)
+      try first.record(top: 10, birth: 5, number: 100)
+      try first.record(top: 11, birth: 5, number: 101)
+      let file = path.appending("inodes")
+      let whole = try Data(contentsOf: URL(filePath: file.string))
+      try whole.dropLast(bytes).write(to: URL(filePath: file.string))
+      let again = try InodeTable(in: folder)
+      #expect(again.number(ofTop: 10) == 100 && again.number(ofTop: 11) == nil)
+      try again.record(top: 12, birth: 5, number: 102)
+      #expect(try InodeTable(in: folder).number(ofTop: 12) == 102)
+    }
+  }
+
+  @Test func aFileOfSomethingElseIsReplaced() throws {
+    try withFolder { path, folder in
+      try Data("something else, longer than the first line".utf8)
+        .write(to: URL(filePath: path.appending("inodes").string))
+      let table = try InodeTable(in: folder)
+      try table.record(top: 10, birth: 5, number: 100)
+      #expect(try InodeTable(in: folder).number(ofTop: 10) == 100)
+    }
+  }
+}
