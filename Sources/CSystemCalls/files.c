@@ -19,7 +19,7 @@
   ({                                                   \
     __typeof__(expression) result_;                    \
     do {                                               \
-      result_ = (expression);                          \
+      result_ = csys_fault() ? -1 : (expression);      \
     } while (result_ < 0 && errno == EINTR);           \
     result_ < 0 ? (__typeof__(result_))-errno : result_; \
   })

@@ -51,6 +51,7 @@ static void path_of(char *path, int directory, const char *name) {
 static int at_flags(const char *name) { return AT_SYMLINK_NOFOLLOW | (name ? 0 : AT_EMPTY_PATH); }
 
 ssize_t csys_get_xattr(int directory, const char *name, const char *key, void *value, size_t size) {
+  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
     struct xattr_arguments arguments = {(uint64_t)(uintptr_t)value, (uint32_t)size, 0};
@@ -66,6 +67,7 @@ ssize_t csys_get_xattr(int directory, const char *name, const char *key, void *v
 
 int csys_set_xattr(
     int directory, const char *name, const char *key, const void *value, size_t size, int flags) {
+  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
     struct xattr_arguments arguments = {(uint64_t)(uintptr_t)value, (uint32_t)size, (uint32_t)flags};
@@ -80,6 +82,7 @@ int csys_set_xattr(
 }
 
 ssize_t csys_list_xattr(int directory, const char *name, char *list, size_t size) {
+  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
     result = syscall(NUMBER_LISTXATTRAT, directory, name ? name : "", at_flags(name), list, size);
@@ -92,6 +95,7 @@ ssize_t csys_list_xattr(int directory, const char *name, char *list, size_t size
 }
 
 int csys_remove_xattr(int directory, const char *name, const char *key) {
+  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
     result = syscall(NUMBER_REMOVEXATTRAT, directory, name ? name : "", at_flags(name), key);

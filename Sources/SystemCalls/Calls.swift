@@ -40,7 +40,7 @@ func check<Result: SignedInteger>(_ result: Result) throws(Errno) -> Result {
 @inline(__always)
 func retry<Result: SignedInteger>(_ call: () -> Result) throws(Errno) -> Result {
   while true {
-    let result = call()
+    let result = csys_fault() != 0 ? -1 : call()
     if result >= 0 { return result }
     let code = errno
     if code != EINTR { throw Errno(rawValue: code) }

@@ -8,6 +8,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/// Faults for tests: every call of the wall on a file system counts, and one of them can be made to
+/// fail or to be the process's last.
+enum csys_fault_mode { CSYS_FAULT_OFF, CSYS_FAULT_COUNT, CSYS_FAULT_FAIL, CSYS_FAULT_KILL };
+extern volatile int csys_fault_mode_now;
+/// Starts counting at 0. `code` is the errno of the call number `target`, counted from 1.
+void csys_fault_arm(int mode, uint64_t target, int code);
+uint64_t csys_fault_count(void);
+/// Counts a call. Nonzero, with errno set, where it is to fail.
+int csys_fault_hit(void);
+static inline int csys_fault(void) { return csys_fault_mode_now != CSYS_FAULT_OFF && csys_fault_hit(); }
+
 /// What stat(2) tells, in fixed-width fields.
 struct csys_attributes {
   uint64_t device, inode, links, special_device;

@@ -89,6 +89,9 @@ extension Union {
     _ node: UInt64, handle: UInt64, isDirectory: Bool, command: UInt32,
     input: UnsafeRawBufferPointer, output: UnsafeMutableRawBufferPointer, caller: Caller
   ) throws(Errno) -> Int {
+    if command == FaultProtocol.command, Faults.areAllowed {
+      return try controlFaults(input, output, caller)
+    }
     guard isDirectory, command == WhichProtocol.command else {
       throw Errno.inappropriateIOCTLForDevice
     }
@@ -103,6 +106,22 @@ extension Union {
     guard text.count <= output.count else { throw Errno.outOfRange }
     output.copyBytes(from: text)
     return text.count
+  }
+
+  private func controlFaults(
+    _ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer, _ caller: Caller
+  ) throws(Errno) -> Int {
+    guard caller.user == ProcessCall.effectiveUser else { throw Errno.notPermitted }
+    guard input.count == FaultProtocol.size, output.count >= FaultProtocol.size,
+      let mode = Faults.Mode(
+        rawValue: UInt32(littleEndian: input.loadUnaligned(as: UInt32.self)))
+    else { throw Errno.invalidArgument }
+    let code = Int32(littleEndian: input.loadUnaligned(fromByteOffset: 4, as: Int32.self))
+    let target = UInt64(littleEndian: input.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    output.copyMemory(from: input)
+    output.storeBytes(of: Faults.count.littleEndian, toByteOffset: 8, as: UInt64.self)
+    Faults.arm(mode, target: target, code: code)
+    return FaultProtocol.size
   }
 
   /// What each branch has to say of a name, top first.
