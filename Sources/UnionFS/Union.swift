@@ -24,6 +24,8 @@ final class Union: @unchecked Sendable {
   let treeLock = ReadWriteLock()
   /// Whether the server may write where modes forbid it (CAP_DAC_OVERRIDE).
   let overridesModes = ProcessCall.hasCapability(1)
+  /// Whether reading moves no access time (`noatime`).
+  let keepsAccessTimes: Bool
   /// Whether files are created with the caller's ids (a privileged server).
   let switchesIDs: Bool
 
@@ -41,6 +43,7 @@ final class Union: @unchecked Sendable {
   init(_ branches: BranchSet, configuration: UnionConfiguration) throws(Errno) {
     self.branches = branches
     self.configuration = configuration
+    keepsAccessTimes = configuration.mountOptions.contains("noatime")
     numbers = InodeNumbers(branches)
     top = try branches.writable.map { (branch) throws(Errno) in
       try Self.openTop(branch, durability: configuration.durability)

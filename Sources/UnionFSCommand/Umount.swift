@@ -39,18 +39,32 @@ struct Umount: ParsableCommand {
     let mount = try Self.find(path)
     try Self.checkOurs(mount)
     let servers = lazy ? [] : MountUsers.servers(ofConnection: mount.connection)
-    do throws(Errno) {
-      if Invocation.effectiveUser == 0 {
-        try Mounts.unmount(mount.mountPoint, lazy: lazy)
-      } else {
-        try Self.askFusermount(mount.mountPoint, lazy: lazy)
-      }
-    } catch {
+    do throws(Errno) { try Self.unmountPatiently(mount.mountPoint, lazy: lazy) } catch {
       throw Self.failure(error, mount.mountPoint)
     }
     // Another mount of the same union keeps its server.
     if try MountTable.current().entries.contains(where: { $0.device == mount.device }) { return }
     for server in servers { _ = ProcessTable.waitForEnd(of: server, milliseconds: 10_000) }
+  }
+
+  /// Whoever looks through /proc, as this command does to name users, holds each mount that it meets
+  /// for a moment: a mount in use is asked for again for a fifth of a second.
+  private static func unmountPatiently(_ mountPoint: FilePath, lazy: Bool) throws(Errno) {
+    for _ in 0..<10 {
+      do throws(Errno) { return try unmountOnce(mountPoint, lazy: lazy) } catch {
+        guard error == .resourceBusy else { throw error }
+      }
+      ProcessCall.pause(milliseconds: 20)
+    }
+    try unmountOnce(mountPoint, lazy: lazy)
+  }
+
+  private static func unmountOnce(_ mountPoint: FilePath, lazy: Bool) throws(Errno) {
+    if Invocation.effectiveUser == 0 {
+      try Mounts.unmount(mountPoint, lazy: lazy)
+    } else {
+      try askFusermount(mountPoint, lazy: lazy)
+    }
   }
 
   /// The mount at a path. Resolves the directory that holds the mount point first and never asks the

@@ -169,4 +169,15 @@ func pattern(_ count: Int) -> [UInt8] {
       #expect(try (u / "d/f").bytesOfFile() == bytes)
     }
   }
+
+  @Test func withNoatimeReadingMovesNoTime() throws {
+    try withUnion([.rw([.file("t", "T")]), .lower([.file("l", "L")])], options: ["noatime"]) {
+      u throws in
+      for name: Path in ["t", "l"] {
+        try (u / name).setTimes(accessed: Moment(1_000_000_000), modified: Moment(1_500_000_000))
+        _ = try (u / name).text()
+        #expect(try (u / name).stat().accessed == Moment(1_000_000_000))
+      }
+    }
+  }
 }

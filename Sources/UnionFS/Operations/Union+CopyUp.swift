@@ -248,23 +248,22 @@ extension Union {
   }
 
   /// Opens a regular file's content. A lower branch's access times stay as they are where that may be
-  /// asked for.
+  /// asked for, and all do on a `noatime` mount.
   func openContent(
     _ place: Place, write: Bool, flags: CInt = 0
   ) throws(Errno) -> (descriptor: CInt, isReadable: Bool) {
     let common = OpenFlag.noFollow | OpenFlag.nonBlocking | flags
     if place.isUnnamed { return try reopen(place.directory, write: write, flags: common) }
-    if !write {
-      if !isWritable(place.branch) {
-        do throws(Errno) {
-          return (
-            try FileSystemCall.open(
-              at: place.directory, place.name, common | OpenFlag.noAccessTime), true
-          )
-        } catch { if error != .notPermitted { throw error } }
-      }
-      return (try FileSystemCall.open(at: place.directory, place.name, common), true)
+    if keepsAccessTimes || !isWritable(place.branch) {
+      do throws(Errno) {
+        let access = write ? OpenFlag.readWrite : OpenFlag.readOnly
+        return (
+          try FileSystemCall.open(
+            at: place.directory, place.name, common | access | OpenFlag.noAccessTime), true
+        )
+      } catch { if error != .notPermitted && error != .permissionDenied { throw error } }
     }
+    if !write { return (try FileSystemCall.open(at: place.directory, place.name, common), true) }
     do throws(Errno) {
       return (
         try FileSystemCall.open(at: place.directory, place.name, common | OpenFlag.readWrite), true
