@@ -132,6 +132,13 @@ public enum ProcessCall {
     _ first: CInt, _ second: CInt, milliseconds: CInt = -1
   ) throws(Errno) -> CInt { try check(csys_wait_readable(first, second, milliseconds)) }
 
+  /// Nanoseconds since 1970 (clock_gettime(2)).
+  public static var nanoseconds: UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return UInt64(max(now.tv_sec, 0)) &* 1_000_000_000 &+ UInt64(max(now.tv_nsec, 0))
+  }
+
   /// Lets time pass (poll(2) of nothing).
   public static func pause(milliseconds: CInt) { poll(nil, 0, milliseconds) }
 

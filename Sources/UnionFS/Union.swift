@@ -24,6 +24,8 @@ final class Union: @unchecked Sendable {
   let treeLock = ReadWriteLock()
   /// Whether the server may write where modes forbid it (CAP_DAC_OVERRIDE).
   let overridesModes = ProcessCall.hasCapability(1)
+  /// The most files that are open at once.
+  let openFileLimit: Int
   /// Whether reading moves no access time (`noatime`).
   let keepsAccessTimes: Bool
   /// Whether files are created with the caller's ids (a privileged server).
@@ -50,7 +52,9 @@ final class Union: @unchecked Sendable {
     }
     // A quarter of the descriptors for directories, the rest for open files.
     let limit = Int(min(ProcessCall.raiseDescriptorLimit(), 1 << 20))
-    descriptors = DirectoryDescriptors(limit: max(64, min(limit / 4, 8192)))
+    let directories = max(64, min(limit / 4, 8192))
+    descriptors = DirectoryDescriptors(limit: directories)
+    openFileLimit = max(64, limit - directories - 256)
     root = Directory(
       slot: NodeTable.rootSlot, branches: branches.branches.map { UInt16($0.index) },
       isResolved: branches.count == 1, cache: descriptors)

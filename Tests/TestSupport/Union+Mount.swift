@@ -69,7 +69,12 @@ extension Union {
     if Backend.current == .overlayfs { return try mnt.umount() }
     let servers = Server.processes(serving: mnt)
     for process in servers { expectNoOpenFiles(of: process, location) }
-    let end = try run(asAccount([program, "umount", "\(mnt)"]))
+    var end = try run(asAccount([program, "umount", "\(mnt)"]))
+    if end.status == 75 {
+      // Another test's child holds a copy of every open file of this process between its clone and
+      // its exec. Detached, the server ends with the last of them: `expectEnd` sees to it.
+      end = try run(asAccount([program, "umount", "-l", "\(mnt)"]))
+    }
     #expect(end.status == 0, "umount: \(end.errors)\(end.output)", sourceLocation: location)
     if Server.isMounted(mnt) {
       Issue.record("still mounted after umount", sourceLocation: location)

@@ -53,7 +53,7 @@ public struct CopyUp: Sendable {
         try record(area.descriptor, fresh, number)
         try publish(fresh, attributes, to: targetDirectory, target)
       } catch {
-        try? removeTree(at: area.descriptor, fresh)
+        try? removeOne(at: area.descriptor, fresh)
         throw error
       }
     }

@@ -8,7 +8,8 @@ internal import Synchronization
 public final class WorkArea: Sendable {
   public let descriptor: CInt
   public let inodes: InodeTable
-  private let counter = Atomic<UInt64>(0)
+  /// Begins with the time, so that no leftover's name comes again.
+  private let counter = Atomic<UInt64>(ProcessCall.nanoseconds)
   /// Whether the file system has O_TMPFILE: 1 yes, 2 no.
   private let unnamedFiles = Atomic<UInt8>(0)
 
@@ -35,11 +36,50 @@ public final class WorkArea: Sendable {
       if bytes.first == CChar(bitPattern: UInt8(ascii: "t")) { names.append(Array(bytes) + [0]) }
       return true
     }
-    for name in names {
-      try name.withUnsafeBufferPointer { buffer throws(Errno) in
-        if let base = buffer.baseAddress { try removeTree(at: descriptor, base) }
+    // One that cannot be removed stays, and is told by no name that is used again.
+    for name in names { try? removeTree(name) }
+  }
+
+  /// Deletes a file or a whole directory tree of the work area, never following a symbolic link. A
+  /// directory inside is moved to the work area and deleted from there, so depth has no limit.
+  private func removeTree(_ first: [CChar]) throws(Errno) {
+    var pending = [first]
+    while let name = pending.last {
+      do throws(Errno) {
+        try removeOne(at: descriptor, name)
+        pending.removeLast()
+      } catch {
+        guard error == .directoryNotEmpty || error == .fileExists else { throw error }
+        pending += try empty(name)
       }
     }
+  }
+
+  /// Deletes what is in a directory of the work area; the names of the directories that it moved out.
+  private func empty(_ name: [CChar]) throws(Errno) -> [[CChar]] {
+    try? FileSystemCall.changeMode(at: descriptor, name, 0o700)
+    let inside = try FileSystemCall.open(
+      at: descriptor, name, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow)
+    defer { FileSystemCall.close(inside) }
+    var names: [[CChar]] = []
+    try forEachEntry(of: inside) { bytes, _, _ in
+      names.append(Array(bytes) + [0])
+      return true
+    }
+    var moved: [[CChar]] = []
+    for name in names {
+      do throws(Errno) { try removeOne(at: inside, name) } catch {
+        guard error == .directoryNotEmpty || error == .fileExists else { throw error }
+        // Moving a directory changes its `..`, which needs the right to write to it.
+        try? FileSystemCall.changeMode(at: inside, name, 0o700)
+        moved.append(
+          try withFreshName { fresh throws(Errno) in
+            try FileSystemCall.rename(at: inside, name, to: descriptor, fresh)
+            return Array(cString: fresh)
+          })
+      }
+    }
+    return moved
   }
 
   /// Calls `body` with a fresh name in the work area.
@@ -87,7 +127,7 @@ public final class WorkArea: Sendable {
     try withFreshName { fresh throws(Errno) in
       try FileSystemCall.rename(at: directory, name, to: descriptor, fresh)
       // It is out of the view; what cannot be deleted now is at the next mount.
-      try? removeTree(at: descriptor, fresh)
+      try? removeTree(Array(cString: fresh))
     }
   }
 }

@@ -105,27 +105,11 @@ private func contentOfLongWhiteout(_ name: [CChar], in directory: CInt) throws(E
   return count <= nameLimit ? content[..<count].map { CChar(bitPattern: $0) } : []
 }
 
-/// Deletes a file or a whole directory tree below a directory, never following a symbolic link.
-public func removeTree(at directory: CInt, _ name: CName) throws(Errno) {
+/// Deletes a file or an empty directory; nothing where there is none.
+public func removeOne(at directory: CInt, _ name: CName) throws(Errno) {
   do throws(Errno) { return try FileSystemCall.unlink(at: directory, name) } catch {
     if error == .noSuchFileOrDirectory { return }
     guard error == .isDirectory || error == .notPermitted else { throw error }
-  }
-  do throws(Errno) { return try FileSystemCall.removeDirectory(at: directory, name) } catch {
-    guard error == .directoryNotEmpty || error == .fileExists else { throw error }
-  }
-  let inside = try FileSystemCall.open(
-    at: directory, name, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow)
-  defer { FileSystemCall.close(inside) }
-  var names: [[CChar]] = []
-  try forEachEntry(of: inside) { bytes, _, _ in
-    names.append(Array(bytes) + [0])
-    return true
-  }
-  for name in names {
-    try name.withUnsafeBufferPointer { buffer throws(Errno) in
-      if let base = buffer.baseAddress { try removeTree(at: inside, base) }
-    }
   }
   try FileSystemCall.removeDirectory(at: directory, name)
 }

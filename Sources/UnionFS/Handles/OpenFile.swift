@@ -25,11 +25,17 @@ final class OpenFile: @unchecked Sendable {
   /// Handles and requests that use it. Guarded by the node table's lock.
   var users = 0
 
+  /// Descriptors of content that are open, over all files.
+  static let openCount = Atomic<Int>(0)
+
   init(isOnTop: Bool) { self.isOnTop = Atomic(isOnTop) }
 
   deinit {
     let open = descriptor.load(ordering: .relaxed)
-    if open >= 0 { FileSystemCall.close(open) }
+    if open >= 0 {
+      FileSystemCall.close(open)
+      Self.openCount.subtract(1, ordering: .relaxed)
+    }
     lock.destroy()
   }
 
@@ -40,6 +46,7 @@ final class OpenFile: @unchecked Sendable {
       defer { FileSystemCall.close(new) }
       try FileSystemCall.replace(old, with: new)
     } else {
+      Self.openCount.add(1, ordering: .relaxed)
       descriptor.store(new, ordering: .releasing)
     }
     isReadable.store(readable, ordering: .relaxed)

@@ -96,7 +96,17 @@ extension Union {
           throw error
         }
       },
-      undo: { (target, name) throws(Errno) in try removeTree(at: target, name.pointer) })
+      undo: { (target, name) throws(Errno) in
+        try self.emptyOfMarkers(target, name)
+        try FileSystemCall.removeDirectory(at: target, name.pointer)
+      })
+  }
+
+  private func emptyOfMarkers(_ parent: CInt, _ name: Name) throws(Errno) {
+    let inside = try FileSystemCall.open(
+      at: parent, name.pointer, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
+    defer { FileSystemCall.close(inside) }
+    try removeMarkers(in: inside)
   }
 
   /// Marks a directory of the top branch opaque.
@@ -112,6 +122,9 @@ extension Union {
   func create(
     parent: UInt64, name: CName, mode: UInt32, flags: CInt, caller: Caller
   ) throws(Errno) -> (EntryReply, OpenReply) {
+    if OpenFile.openCount.load(ordering: .relaxed) >= openFileLimit {
+      throw Errno.tooManyOpenFiles
+    }
     var descriptor: CInt = -1
     let entry: EntryReply
     do throws(Errno) {

@@ -51,6 +51,11 @@ extension Union {
     let canWrite = file.isWritable.load(ordering: .relaxed)
     let wantsReading = flags & OpenFlag.accessMode != OpenFlag.writeOnly
     if isOpen && (!write || canWrite) && (!wantsReading || canRead) { return }
+    // The rest is for directories and for what a request opens for its own time: whoever opens too
+    // much is told, and everybody else goes on.
+    if !isOpen && OpenFile.openCount.load(ordering: .relaxed) >= openFileLimit {
+      throw Errno.tooManyOpenFiles
+    }
     // A write-only descriptor and a reader: both are needed from now on.
     let opened = try withPlace(slot) { place throws(Errno) in
       try openContent(place, write: write || canWrite, flags: flags & OpenFlag.sync)

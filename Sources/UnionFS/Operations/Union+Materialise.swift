@@ -121,17 +121,21 @@ extension Union {
   /// view.
   private func cleanMarkers(_ directory: Directory, keepsOpaque: Bool) {
     guard let own = try? topDescriptor(directory) else { return }
-    try? removeMarkersBelow(own.raw, keepsOpaque: keepsOpaque)
+    try? removeMarkersBelow(own.raw, keepsOpaque: keepsOpaque, depth: 0)
   }
 
-  private func removeMarkersBelow(_ directory: CInt, keepsOpaque: Bool) throws(Errno) {
+  /// As deep as descriptors and this thread's stack allow; needless ones further down do no harm.
+  private func removeMarkersBelow(
+    _ directory: CInt, keepsOpaque: Bool, depth: Int
+  ) throws(Errno) {
+    guard depth < 256 else { return }
     var inside: [[CChar]] = []
     try removeMarkers(in: directory, keepsOpaque: keepsOpaque) { inside.append($0) }
     for name in inside {
       let next = try FileSystemCall.open(
         at: directory, name, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
       defer { FileSystemCall.close(next) }
-      try removeMarkersBelow(next, keepsOpaque: false)
+      try removeMarkersBelow(next, keepsOpaque: false, depth: depth + 1)
     }
   }
 
