@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CSystemCalls.h"
+#include "retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,15 +15,6 @@
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
-
-#define RETRY(expression)                              \
-  ({                                                   \
-    __typeof__(expression) result_;                    \
-    do {                                               \
-      result_ = csys_fault() ? -1 : (expression);      \
-    } while (result_ < 0 && errno == EINTR);           \
-    result_ < 0 ? (__typeof__(result_))-errno : result_; \
-  })
 
 static void convert(const struct stat *from, struct csys_attributes *to) {
   to->device = from->st_dev;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CSystemCalls.h"
+#include "retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,9 +29,7 @@ enum { PATH_ROOM = 300 };
 static atomic_int have_at_calls;
 
 static int missing(long result) {
-  if (result >= 0 || errno != ENOSYS) {
-    return 0;
-  }
+  if (result != -ENOSYS) return 0;
   atomic_store_explicit(&have_at_calls, 2, memory_order_relaxed);
   return 1;
 }
@@ -51,58 +50,50 @@ static void path_of(char *path, int directory, const char *name) {
 static int at_flags(const char *name) { return AT_SYMLINK_NOFOLLOW | (name ? 0 : AT_EMPTY_PATH); }
 
 ssize_t csys_get_xattr(int directory, const char *name, const char *key, void *value, size_t size) {
-  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
     struct xattr_arguments arguments = {(uint64_t)(uintptr_t)value, (uint32_t)size, 0};
-    result = syscall(NUMBER_GETXATTRAT, directory, name ? name : "", at_flags(name), key, &arguments,
-                     sizeof arguments);
-    if (!missing(result)) return result < 0 ? -errno : result;
+    result = RETRY(syscall(NUMBER_GETXATTRAT, directory, name ? name : "", at_flags(name), key, &arguments,
+                     sizeof arguments));
+    if (!missing(result)) return result;
   }
   char path[PATH_ROOM];
   path_of(path, directory, name);
-  result = name ? lgetxattr(path, key, value, size) : getxattr(path, key, value, size);
-  return result < 0 ? -errno : result;
+  return RETRY(name ? lgetxattr(path, key, value, size) : getxattr(path, key, value, size));
 }
 
 int csys_set_xattr(
     int directory, const char *name, const char *key, const void *value, size_t size, int flags) {
-  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
     struct xattr_arguments arguments = {(uint64_t)(uintptr_t)value, (uint32_t)size, (uint32_t)flags};
-    result = syscall(NUMBER_SETXATTRAT, directory, name ? name : "", at_flags(name), key, &arguments,
-                     sizeof arguments);
-    if (!missing(result)) return result < 0 ? -errno : 0;
+    result = RETRY(syscall(NUMBER_SETXATTRAT, directory, name ? name : "", at_flags(name), key, &arguments,
+                     sizeof arguments));
+    if (!missing(result)) return (int)result;
   }
   char path[PATH_ROOM];
   path_of(path, directory, name);
-  result = name ? lsetxattr(path, key, value, size, flags) : setxattr(path, key, value, size, flags);
-  return result < 0 ? -errno : 0;
+  return RETRY(name ? lsetxattr(path, key, value, size, flags) : setxattr(path, key, value, size, flags));
 }
 
 ssize_t csys_list_xattr(int directory, const char *name, char *list, size_t size) {
-  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
-    result = syscall(NUMBER_LISTXATTRAT, directory, name ? name : "", at_flags(name), list, size);
-    if (!missing(result)) return result < 0 ? -errno : result;
+    result = RETRY(syscall(NUMBER_LISTXATTRAT, directory, name ? name : "", at_flags(name), list, size));
+    if (!missing(result)) return result;
   }
   char path[PATH_ROOM];
   path_of(path, directory, name);
-  result = name ? llistxattr(path, list, size) : listxattr(path, list, size);
-  return result < 0 ? -errno : result;
+  return RETRY(name ? llistxattr(path, list, size) : listxattr(path, list, size));
 }
 
 int csys_remove_xattr(int directory, const char *name, const char *key) {
-  if (csys_fault()) return -errno;
   long result;
   if (use_at_calls()) {
-    result = syscall(NUMBER_REMOVEXATTRAT, directory, name ? name : "", at_flags(name), key);
-    if (!missing(result)) return result < 0 ? -errno : 0;
+    result = RETRY(syscall(NUMBER_REMOVEXATTRAT, directory, name ? name : "", at_flags(name), key));
+    if (!missing(result)) return (int)result;
   }
   char path[PATH_ROOM];
   path_of(path, directory, name);
-  result = name ? lremovexattr(path, key) : removexattr(path, key);
-  return result < 0 ? -errno : 0;
+  return RETRY(name ? lremovexattr(path, key) : removexattr(path, key));
 }

@@ -52,7 +52,7 @@ public protocol FileSystem: AnyObject, Sendable {
   /// The bytes written.
   func write(
     _ node: UInt64, handle: UInt64, from buffer: UnsafeRawBufferPointer, at offset: Int64,
-    dropsPrivileges: Bool
+    dropsPrivileges: Bool, caller: Caller
   ) throws(Errno) -> Int
   func flush(_ node: UInt64, handle: UInt64) throws(Errno)
   func release(_ node: UInt64, handle: UInt64)
@@ -82,7 +82,7 @@ public protocol FileSystem: AnyObject, Sendable {
   ) throws(Errno) -> Int
   func setExtendedAttribute(
     of node: UInt64, key: CName, to value: UnsafeRawBufferPointer, flags: CInt,
-    callerInGroup: (UInt32) -> Bool, caller: Caller
+    caller: Caller
   ) throws(Errno)
   func listExtendedAttributes(
     of node: UInt64, into buffer: UnsafeMutableBufferPointer<CChar>, caller: Caller

@@ -50,10 +50,9 @@ func addExtendedAttributeOperations(_ table: inout fuse_lowlevel_ops) {
   }
   table.setxattr = { raw, node, name, value, size, flags in
     serve(raw) { request, fileSystem throws(Errno) in
-      let raw = request.raw
       try fileSystem.setExtendedAttribute(
         of: node, key: required(name), to: UnsafeRawBufferPointer(start: value, count: size),
-        flags: flags, callerInGroup: { isCaller(of: raw, in: $0) }, caller: request.caller)
+        flags: flags, caller: request.caller)
     }
   }
   table.removexattr = { raw, node, name in
@@ -94,14 +93,6 @@ private func reply(
   _ raw: fuse_req_t, asked: Int, count: Int, bytes: UnsafeRawBufferPointer
 ) -> CInt {
   asked == 0 ? fuse_reply_xattr(raw, count) : fuse_reply_buf(raw, bytes.baseAddress, count)
-}
-
-/// Whether the caller's supplementary groups hold `group` (from /proc; false where it cannot tell).
-private func isCaller(of raw: fuse_req_t, in group: UInt32) -> Bool {
-  var list = [gid_t](repeating: 0, count: 256)
-  let count = fuse_req_getgroups(raw, CInt(list.count), &list)
-  guard count > 0 else { return false }
-  return list.prefix(Int(count)).contains(group)
 }
 
 extension AttributeChange {

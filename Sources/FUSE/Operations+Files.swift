@@ -49,11 +49,12 @@ func addFileOperations(_ table: inout fuse_lowlevel_ops) {
     }
   }
   table.write = { raw, node, bytes, size, offset, info in
-    serve(raw) { _, fileSystem throws(Errno) -> Int in
+    serve(raw) { request, fileSystem throws(Errno) -> Int in
       guard let info else { throw Errno.invalidArgument }
       return try fileSystem.write(
         node, handle: info.pointee.fh, from: UnsafeRawBufferPointer(start: bytes, count: size),
-        at: Int64(offset), dropsPrivileges: Worker.current?.dropsPrivileges ?? false)
+        at: Int64(offset), dropsPrivileges: Worker.current?.dropsPrivileges ?? false,
+        caller: request.caller)
     } reply: {
       fuse_reply_write($0, $1)
     }

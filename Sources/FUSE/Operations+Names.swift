@@ -86,12 +86,13 @@ func addChangeOperations(_ table: inout fuse_lowlevel_ops) {
   }
 }
 
-/// Asks for what the file system's design relies on, of what the kernel offers.
+/// Asks for what the file system's design relies on, of what the kernel offers. Not ASYNC_DIO: after
+/// an asynchronous direct write nobody takes the pages away that a racing reader brought in.
 private func negotiate(_ connection: UnsafeMutablePointer<fuse_conn_info>) {
   let offered = connection.pointee.capable
   let wanted =
     FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_READDIRPLUS
-    | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS
+    | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS
     | FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA
     | FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT
   connection.pointee.want = UInt32(bitPattern: wanted) & offered

@@ -10,7 +10,10 @@ internal import SystemPackage
 struct Request: ~Copyable {
   let raw: fuse_req_t
 
-  init(_ raw: fuse_req_t) { self.raw = raw }
+  init(_ raw: fuse_req_t) {
+    self.raw = raw
+    Worker.current?.request = raw
+  }
 
   deinit { fuse_reply_err(raw, Errno.ioError.rawValue) }
 

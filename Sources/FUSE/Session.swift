@@ -84,6 +84,16 @@ public final class Session: @unchecked Sendable {
   /// kept waiting behind it. To be called before a copy of data, a flush, a walk over many names.
   public static func willBlock() { Worker.current?.willBlock() }
 
+  /// Whether a group is among the supplementary groups of who made the request that the calling thread
+  /// answers (from /proc; false where it cannot tell).
+  public static func isCallerInGroup(_ group: UInt32) -> Bool {
+    guard let request = Worker.current?.request else { return false }
+    var list = [gid_t](repeating: 0, count: 256)
+    let count = fuse_req_getgroups(request, CInt(list.count), &list)
+    guard count > 0 else { return false }
+    return list.prefix(Int(count)).contains(group)
+  }
+
   /// One string as libfuse parses it: commas and backslashes of a word are escaped.
   private static func join(_ options: [String]) -> String {
     var text = ""

@@ -12,6 +12,8 @@ final class Worker {
   private(set) var dropsPrivileges = false
 
   private var pool: ThreadPool?
+  /// The request at hand.
+  var request: fuse_req_t?
 
   init(_ session: Session) { self.session = session }
 

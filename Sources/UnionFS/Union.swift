@@ -69,6 +69,7 @@ final class Union: @unchecked Sendable {
       inode: numbers.number(branch: 0, device: attributes.device, inode: attributes.inode),
       branch: 0)
     switchesIDs = Self.prepareToSwitchIDs()
+    try recountLinks()
   }
 
   deinit {

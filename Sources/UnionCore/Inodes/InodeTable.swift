@@ -19,6 +19,7 @@ public final class InodeTable: @unchecked Sendable {
     case origin = 1
     case forget = 2
     case links = 3
+    case pending = 4
   }
 
   static let recordSize = 40
@@ -29,6 +30,8 @@ public final class InodeTable: @unchecked Sendable {
   // Below: guarded by `lock`.
   private var origins: [UInt64: Origin] = [:]
   private var links: [UInt64: UInt64] = [:]
+  /// Files whose count is about to change: where a crash comes first, it has to be counted again.
+  private var pendingLinks: Set<UInt64> = []
   private var records = 0
 
   /// Opens the table in the work area, dropping a torn end; makes it where there is none.
@@ -89,8 +92,20 @@ public final class InodeTable: @unchecked Sendable {
   /// A count of 0 drops the record.
   public func setLinkCount(of number: UInt64, to count: UInt64) throws(Errno) {
     try append(.links, number, count, 0)
-    lock.whileLocked { links[number] = count == 0 ? nil : count }
+    lock.whileLocked {
+      links[number] = count == 0 ? nil : count
+      pendingLinks.remove(number)
+    }
   }
+
+  /// A name of the file is about to come or go; `setLinkCount` follows, unless a crash does.
+  public func expectLinkCount(of number: UInt64) throws(Errno) {
+    try append(.pending, number, 0, 0)
+    lock.whileLocked { _ = pendingLinks.insert(number) }
+  }
+
+  /// The files whose count has to be found out anew: a crash came between the two.
+  public var uncertain: Set<UInt64> { lock.whileLocked { pendingLinks } }
 
   private func append(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) throws(Errno) {
     let record = Self.encode(kind, a, b, c)
@@ -162,7 +177,10 @@ public final class InodeTable: @unchecked Sendable {
     case .origin:
       origins[word(8)] = Origin(birth: Int64(bitPattern: word(16)), number: word(24))
     case .forget: origins[word(8)] = nil
-    case .links: links[word(8)] = word(16) == 0 ? nil : word(16)
+    case .links:
+      links[word(8)] = word(16) == 0 ? nil : word(16)
+      pendingLinks.remove(word(8))
+    case .pending: pendingLinks.insert(word(8))
     }
     return true
   }
@@ -174,6 +192,7 @@ public final class InodeTable: @unchecked Sendable {
       bytes += Self.encode(.origin, inode, UInt64(bitPattern: origin.birth), origin.number)
     }
     for (number, count) in links { bytes += Self.encode(.links, number, count, 0) }
+    for number in pendingLinks { bytes += Self.encode(.pending, number, 0, 0) }
     try FileSystemCall.truncate(descriptor, to: 0)
     _ = try bytes.withBytes { raw throws(Errno) in
       try FileSystemCall.write(descriptor, from: raw)

@@ -74,7 +74,8 @@ extension Union {
       }
     }
     try body()
-    try FileSystemCall.changeTimes(
+    // What was done is done: a time that cannot be put back is no reason to say that it was not.
+    try? FileSystemCall.changeTimes(
       at: directory, ReservedName.itself, accessed: .to(before.accessed),
       modified: .to(before.modified))
   }

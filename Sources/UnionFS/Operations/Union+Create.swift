@@ -33,22 +33,22 @@ extension Union {
     become(caller)
     try make(target.raw, name, state)
     do throws(Errno) {
+      var attributes = try FileSystemCall.status(at: target.raw, name.pointer)
+      var identity = try identify(&attributes, branch: 0, at: target.raw, name.pointer)
       if state.hasTopWhiteout { try top.whiteouts.show(name, in: target.raw) }
+      // The first name of an unnamed file is found by its number too.
+      if isLink { identity.isLinked = true }
+      return didMake(directory, name, identity, attributes)
     } catch {
       try? undo(target.raw, name)
       throw error
     }
-    return try didMake(directory, name, at: target.raw, isLink: isLink)
   }
 
   /// Enters a name that was just made on the top branch.
-  func didMake(
-    _ directory: Directory, _ name: Name, at target: CInt, isLink: Bool
-  ) throws(Errno) -> EntryReply {
-    var attributes = try FileSystemCall.status(at: target, name.pointer)
-    var identity = try identify(&attributes, branch: 0, at: target, name.pointer)
-    // The first name of an unnamed file is found by its number too.
-    if isLink { identity.isLinked = true }
+  private func didMake(
+    _ directory: Directory, _ name: Name, _ identity: Identity, _ attributes: Attributes
+  ) -> EntryReply {
     directory.index?.setTop(
       name, type: attributes.type, inode: identity.number, branches: [0])
     directory.changes += 1

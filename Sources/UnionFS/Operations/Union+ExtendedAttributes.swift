@@ -21,7 +21,7 @@ extension Union {
   /// its set-group-ID bit away, as on a local disk.
   func setExtendedAttribute(
     of node: UInt64, key: CName, to value: UnsafeRawBufferPointer, flags: CInt,
-    callerInGroup: (UInt32) -> Bool, caller: Caller
+    caller: Caller
   ) throws(Errno) {
     if OriginQuestion.isReserved(key) { throw Errno.notPermitted }
     let slot = try slot(node)
@@ -33,7 +33,7 @@ extension Union {
       guard isAccessACL(key), caller.user != 0 else { return }
       let attributes = try FileSystemCall.status(at: place.directory, place.name)
       guard attributes.mode & 0o2000 != 0, caller.group != attributes.group,
-        !callerInGroup(attributes.group)
+        !Session.isCallerInGroup(attributes.group)
       else { return }
       try FileSystemCall.changeMode(
         at: place.directory, place.name, attributes.permissions & ~0o2000)

@@ -19,7 +19,7 @@ extension Union {
     do throws(Errno) {
       try prepare(file, slot, flags: flags)
       if flags & OpenFlag.truncate != 0 {
-        try truncateOpened(file, slot, dropsPrivileges: dropsPrivileges)
+        try truncateOpened(file, slot, dropsPrivileges ? caller : nil)
       }
     } catch {
       letGo(file, slot)
@@ -65,12 +65,12 @@ extension Union {
   }
 
   private func truncateOpened(
-    _ file: OpenFile, _ slot: UInt32, dropsPrivileges: Bool
+    _ file: OpenFile, _ slot: UInt32, _ dropsPrivileges: Caller?
   ) throws(Errno) {
     try copyUp(file, slot, size: 0)
     let descriptor = file.descriptor.load(ordering: .acquiring)
     try FileSystemCall.truncate(descriptor, to: 0)
-    if dropsPrivileges { try dropPrivileges(file, descriptor) }
+    if let dropsPrivileges { try dropPrivileges(file, descriptor, dropsPrivileges) }
   }
 
   func descriptor(ofHandle handle: UInt64) throws(Errno) -> CInt {
@@ -87,11 +87,11 @@ extension Union {
 
   func write(
     _ node: UInt64, handle: UInt64, from buffer: UnsafeRawBufferPointer, at offset: Int64,
-    dropsPrivileges: Bool
+    dropsPrivileges: Bool, caller: Caller
   ) throws(Errno) -> Int {
     let handle = try FileHandle.from(handle)
     let descriptor = try writable(handle)
-    if dropsPrivileges { try self.dropPrivileges(handle.file, descriptor) }
+    if dropsPrivileges { try dropPrivileges(handle.file, descriptor, caller) }
     var done = 0
     while done < buffer.count {
       do throws(Errno) {

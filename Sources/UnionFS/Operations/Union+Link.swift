@@ -21,6 +21,9 @@ extension Union {
     let entry = try makeName(
       parent: parent, name: name, caller: caller, isLink: true,
       make: { (target, name, _) throws(Errno) in
+        if top.area.inodes.linkCount(of: number) != nil {
+          try top.area.inodes.expectLinkCount(of: number)
+        }
         if let owned = source.owned {
           try FileSystemCall.link(descriptor: owned, to: target, name.pointer)
         } else {

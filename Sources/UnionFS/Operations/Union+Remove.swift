@@ -22,6 +22,8 @@ extension Union {
     let place = branch == 0 ? target : try descriptor(directory, branch)
     let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
     if attributes.isDirectory { throw Errno.isDirectory }
+    let counted = countedNumber(branch, attributes)
+    if let counted { try top.area.inodes.expectLinkCount(of: counted) }
     try hiding(name, state, in: target.raw, top) { () throws(Errno) in
       if branch == 0 { try FileSystemCall.unlink(at: target.raw, name.pointer) }
     }
@@ -61,6 +63,16 @@ extension Union {
     if hides && top.copyUp.flushing == .everything { try top.copyUp.syncDirectory(target) }
   }
 
+  /// The number under which the table counts a file's names; nil where its own link count holds.
+  func countedNumber(_ branch: UInt16, _ found: Attributes) -> UInt64? {
+    guard let top, !found.isDirectory else { return nil }
+    var number = numbers.number(
+      branch: Int(branch), device: found.device, inode: found.inode)
+    if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
+    if top.area.inodes.linkCount(of: number) != nil { return number }
+    return branch != 0 && found.linkCount > 1 ? number : nil
+  }
+
   /// Bookkeeping after a non-directory lost a name: link counts, numbers, and the attributes that a
   /// nameless file keeps.
   func didUnlink(
@@ -71,13 +83,12 @@ extension Union {
     var number = numbers.number(
       branch: Int(branch), device: found.device, inode: found.inode)
     if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
-    let isGroup = found.linkCount > 1 || top.area.inodes.linkCount(of: number) != nil
     var left = found.linkCount - 1
-    if isGroup, branch != 0 || top.area.inodes.linkCount(of: number) != nil {
-      left = max(top.area.inodes.linkCount(of: number) ?? found.linkCount, 1) - 1
-      try? top.area.inodes.setLinkCount(of: number, to: left)
+    if let counted = countedNumber(branch, found) {
+      left = max(top.area.inodes.linkCount(of: counted) ?? found.linkCount, 1) - 1
+      try? top.area.inodes.setLinkCount(of: counted, to: left)
       if left == 0 {
-        try? top.pseudoLinks.remove(number)
+        try? top.pseudoLinks.remove(counted)
         if branch == 0 { top.area.inodes.forget(top: found.inode) }
       }
     }

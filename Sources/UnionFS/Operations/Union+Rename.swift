@@ -190,13 +190,16 @@ extension Union {
     let fromTop = try topDescriptor(from.directory)
     let toTop = try topDescriptor(to.directory)
     let old = try attributesOfTarget(to, target)
+    if let old, let counted = countedNumber(old.2, old.0) {
+      try top.area.inodes.expectLinkCount(of: counted)
+    }
     let before = try moved.map { (moved) throws(Errno) in
       try makeOpaqueToMove(moved, at: from, over: target, top)
     }
     do throws(Errno) {
       try hiding(from.name, source, in: fromTop.raw, top) { () throws(Errno) in
         if replaced != nil && target.isOnTop { try emptyOnDisk(to, target, toTop.raw, top) }
-        if let old, target.kind == .regular { holdReplaced(to, old.1, old.2) }
+        if let old, old.0.isRegular, old.0.linkCount == 1 { holdReplaced(to, old.1, old.2) }
         try renameOnDisk(from, to, fromTop, toTop, isDirectory: moved != nil, flags: 0) {
           didMove(from, to, source, target, replaced, old)
         }

@@ -12,7 +12,7 @@ extension Union {
     let slot = try slot(node)
     if let size = change.size {
       if kind(slot) == .directory { throw Errno.isDirectory }
-      try truncate(slot, to: size, dropsPrivileges: change.dropsPrivileges)
+      try truncate(slot, to: size, change.dropsPrivileges ? caller : nil)
     } else {
       try copyUp(slot)
     }
@@ -21,7 +21,7 @@ extension Union {
       if change.mode != nil || change.owner != nil || change.group != nil { forgetPrivileges(slot) }
       // A request without any change is the kernel's way to say that the bits go (before fallocate).
       if change.size == nil && (change.dropsPrivileges || change.isEmpty) {
-        try dropPrivileges(at: place)
+        try dropPrivileges(at: place, caller)
       }
       return try attributes(ofSlot: slot, at: place)
     }
@@ -43,7 +43,9 @@ extension Union {
     }
   }
 
-  private func truncate(_ slot: UInt32, to size: Int64, dropsPrivileges: Bool) throws(Errno) {
+  private func truncate(
+    _ slot: UInt32, to size: Int64, _ dropsPrivileges: Caller?
+  ) throws(Errno) {
     let file = openFile(slot)
     defer { letGo(file, slot) }
     try copyUp(file, slot, size: size)
@@ -52,7 +54,7 @@ extension Union {
     if file.isWritable.load(ordering: .relaxed) {
       let descriptor = file.descriptor.load(ordering: .relaxed)
       try FileSystemCall.truncate(descriptor, to: size)
-      if dropsPrivileges { try dropPrivileges(file, descriptor) }
+      if let dropsPrivileges { try dropPrivileges(file, descriptor, dropsPrivileges) }
       return
     }
     let opened = try withPlace(slot) { place throws(Errno) in
@@ -60,34 +62,38 @@ extension Union {
     }
     defer { FileSystemCall.close(opened.descriptor) }
     try FileSystemCall.truncate(opened.descriptor, to: size)
-    if dropsPrivileges { try dropPrivileges(file, opened.descriptor) }
+    if let dropsPrivileges { try dropPrivileges(file, opened.descriptor, dropsPrivileges) }
   }
 
   // MARK: Set-user-ID bits
 
-  /// The mode without the bits that a write by another user takes away.
-  static func withoutPrivileges(_ mode: UInt32) -> UInt32 {
-    var mode = mode & 0o7777
-    mode &= ~0o4000
-    // Set-group-ID without group execution means mandatory locking and stays.
-    if mode & 0o010 != 0 { mode &= ~0o2000 }
+  /// The mode without the bits that a write by this caller takes away. Set-group-ID without group
+  /// execution stays for members of the group.
+  private func withoutPrivileges(_ attributes: Attributes, _ caller: Caller) -> UInt32 {
+    var mode = attributes.permissions & ~0o4000
+    guard mode & 0o2000 != 0 else { return mode }
+    let isMember =
+      caller.group == attributes.group || Session.isCallerInGroup(attributes.group)
+    if mode & 0o010 != 0 || !isMember { mode &= ~0o2000 }
     return mode
   }
 
   /// Takes the bits away where the file has any. They are looked for once; `forgetPrivileges` makes
   /// the next write look again.
-  func dropPrivileges(_ file: OpenFile, _ descriptor: CInt) throws(Errno) {
+  func dropPrivileges(
+    _ file: OpenFile, _ descriptor: CInt, _ caller: Caller
+  ) throws(Errno) {
     guard file.mayHavePrivileges.load(ordering: .relaxed) else { return }
-    let mode = try FileSystemCall.status(of: descriptor).permissions
-    let clean = Self.withoutPrivileges(mode)
-    if clean != mode { try FileSystemCall.changeMode(of: descriptor, clean) }
-    file.mayHavePrivileges.store(false, ordering: .relaxed)
+    let attributes = try FileSystemCall.status(of: descriptor)
+    let clean = withoutPrivileges(attributes, caller)
+    if clean != attributes.permissions { try FileSystemCall.changeMode(of: descriptor, clean) }
+    if clean & 0o6000 == 0 { file.mayHavePrivileges.store(false, ordering: .relaxed) }
   }
 
-  private func dropPrivileges(at place: Place) throws(Errno) {
+  private func dropPrivileges(at place: Place, _ caller: Caller) throws(Errno) {
     let attributes = try FileSystemCall.status(at: place.directory, place.name)
     guard attributes.isRegular else { return }
-    let clean = Self.withoutPrivileges(attributes.mode)
+    let clean = withoutPrivileges(attributes, caller)
     if clean != attributes.permissions {
       try FileSystemCall.changeMode(at: place.directory, place.name, clean)
     }
