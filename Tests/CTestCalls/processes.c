@@ -182,11 +182,15 @@ struct spawned {
   int output, errors;
 };
 
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+void ct_spawn_lock(void) { pthread_mutex_lock(&turn); }
+void ct_spawn_unlock(void) { pthread_mutex_unlock(&turn); }
+
 int ct_spawn(const char *const *arguments, const char *const *environment, const char *folder,
              int output, int errors) {
   // fork under a lock: between its fork and its exec a child holds every open file, and a mount
   // whose files were just closed would be busy. The pipe ends with the exec.
-  static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
   int read_end, write_end, failed = 0;
   pthread_mutex_lock(&turn);
   if (ct_pipe(&read_end, &write_end) < 0) {

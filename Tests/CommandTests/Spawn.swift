@@ -1,3 +1,4 @@
+import CTestCalls
 import Foundation
 
 /// What a run of the built command did.
@@ -14,6 +15,11 @@ struct Outcome {
 func spawn(
   _ arguments: [String], directory: URL? = nil, environment: [String: String]? = nil
 ) throws -> Outcome {
+  // In turn with the spawns of the mount tests: a child holds a copy of every open file, theirs too,
+  // from its clone to its exec.
+  ct_spawn_lock()
+  var isLocked = true
+  defer { if isLocked { ct_spawn_unlock() } }
   let process = Process()
   process.executableURL = builtProducts().appending(path: "unionfs-swift")
   process.arguments = arguments
@@ -24,6 +30,8 @@ func spawn(
   process.standardOutput = output
   process.standardError = error
   try process.run()
+  ct_spawn_unlock()
+  isLocked = false
   // Neither pipe's content comes near the size at which the other would block.
   let written = output.fileHandleForReading.readDataToEndOfFile()
   let failed = error.fileHandleForReading.readDataToEndOfFile()

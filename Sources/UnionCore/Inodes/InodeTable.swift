@@ -91,11 +91,11 @@ public final class InodeTable: @unchecked Sendable {
 
   /// A count of 0 drops the record.
   public func setLinkCount(of number: UInt64, to count: UInt64) throws(Errno) {
+    lock.whileLocked { links[number] = count == 0 ? nil : count }
+    // Where it cannot be written, the record that announced the change has it counted at the next
+    // mount.
     try append(.links, number, count, 0)
-    lock.whileLocked {
-      links[number] = count == 0 ? nil : count
-      pendingLinks.remove(number)
-    }
+    lock.whileLocked { _ = pendingLinks.remove(number) }
   }
 
   /// A name of the file is about to come or go; `setLinkCount` follows, unless a crash does.

@@ -104,6 +104,9 @@ int ct_eventfd(void);
 // The wait status of a child; -ECHILD when it is nobody of ours. Does not wait unless `wait`.
 int ct_reap(int pid, int wait, int *status);
 // Spawns without leaking any descriptor: standard input from /dev/null, outputs to the two.
+// For spawns by other means: the turn that ct_spawn takes.
+void ct_spawn_lock(void);
+void ct_spawn_unlock(void);
 int ct_spawn(const char *const *arguments, const char *const *environment, const char *folder,
              int output, int errors);
 int ct_pipe(int *read_end, int *write_end);
