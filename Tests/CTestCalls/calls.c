@@ -50,6 +50,7 @@ int ct_fchmod(int fd, uint32_t mode) { RESULT(fchmod(fd, mode)); }
 int ct_fchown(int fd, uint32_t uid, uint32_t gid) { RESULT(fchown(fd, uid, gid)); }
 int ct_file_flags(int fd, int *flags) { RESULT(ioctl(fd, FS_IOC_GETFLAGS, flags)); }
 int ct_dup(int fd) { RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
+int ct_ioctl(int fd, uint32_t command, void *argument) { RESULT(ioctl(fd, command, argument)); }
 
 static struct ct_time from_statx(struct statx_timestamp t) {
   return (struct ct_time){t.tv_sec, t.tv_nsec};

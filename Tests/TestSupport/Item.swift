@@ -15,8 +15,8 @@ public struct Item: Sendable {
     case whiteout
   }
 
-  let path: Path
-  let content: Content
+  var path: Path
+  var content: Content
   var mode: UInt32
   var owner: (uid: UInt32, gid: UInt32) = (0, 0)
   var modified: Moment = builtTime
@@ -63,6 +63,11 @@ public struct Item: Sendable {
     Item(path: directory, content: .opaque, mode: 0o444)
   }
 
+  public var isHardLink: Bool {
+    if case .hardLink = content { return true }
+    return false
+  }
+
   public func owned(_ uid: UInt32, _ gid: UInt32) -> Item {
     var item = self
     item.owner = (uid, gid)
@@ -78,6 +83,14 @@ public struct Item: Sendable {
   public func attribute(_ name: String, _ value: [UInt8]) -> Item {
     var item = self
     item.attributes[name] = value
+    return item
+  }
+
+  /// The same in a folder.
+  public func inside(_ folder: Path) -> Item {
+    var item = self
+    item.path = folder / path
+    if case .hardLink(let first) = content { item.content = .hardLink(of: folder / first) }
     return item
   }
 

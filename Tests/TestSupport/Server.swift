@@ -44,18 +44,30 @@ public enum Server {
   public static func isMounted(_ mountPoint: Path) -> Bool { mountInformation(mountPoint) != nil }
 
   /// Regular files in one of the folders that a process still holds open, as paths.
-  static func openFiles(of process: Int32, in folders: [Path]) -> [String] {
-    let table = Path("/proc/\(process)/fd")
-    let links = (try? table.entries().compactMap { try? (table / $0.name).readlink().string }) ?? []
-    return links.filter { link in
+  public static func openFiles(of process: Int32, in folders: [Path]) -> [String] {
+    descriptors(of: process).filter { link in
       folders.contains { link.hasPrefix("\($0)/") } && !link.contains("/.wh..wh.unionfs")
         && (link.hasSuffix(" (deleted)") || (try? Path(link).stat().kind) == .file)
     }.sorted()
   }
 
+  /// Where the descriptors of a process lead.
+  public static func descriptors(of process: Int32) -> [String] {
+    let table = Path("/proc/\(process)/fd")
+    return (try? table.entries().compactMap { try? (table / $0.name).readlink().string }) ?? []
+  }
+
   /// Waits for a process's end; nil at the time limit, else its status where it was ours.
   public static func waitForEnd(of process: Int32, seconds: Int32 = 30) -> Int32? {
     TestSupport.waitForEnd(of: process, seconds: seconds)
+  }
+
+  /// Whether a process ends within that time; of no use for its status.
+  public static func waitForEnd(of process: Int32, milliseconds: Int32) -> Bool {
+    let pidfd = ct_pidfd_open(process)
+    guard pidfd >= 0 else { return true }
+    defer { _ = ct_close(pidfd) }
+    return ct_poll(pidfd, Int16(POLLIN), milliseconds) != 0
   }
 
   public static func signal(_ process: Int32, _ number: Int32) { _ = ct_kill(process, number) }

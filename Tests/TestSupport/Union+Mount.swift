@@ -34,7 +34,7 @@ extension Union {
     _ = Server.adoptsOrphans
     if Backend.current == .overlayfs { return try mountOverlay() }
     let words = mountCommand()
-    let end = try run(words)
+    let end = try run(words, environment: environment)
     guard end.status == 0 else { throw CommandFailure.failed(words, end) }
     guard Server.isMounted(mnt) else { throw MountFailure.notLive }
     return end
@@ -105,6 +105,13 @@ extension Union {
     }
     Issue.record(
       "the server keeps files open that nobody uses: \(open)", sourceLocation: location)
+  }
+
+  /// After the server's death: waits until it is gone, takes the dead mount away.
+  public func clearDeadMount(of server: Int32) throws(Errno) {
+    closeAll()
+    if Server.waitForEnd(of: server) == nil { throw .busy }
+    try mnt.umount(lazily: true)
   }
 
   /// Unmounts and mounts again.

@@ -63,6 +63,8 @@ public final class Union {
   public let branches: [Path]
   public let specification: [Branch]
   public var options: [String]
+  /// What the server has in its environment beside this process's.
+  public var environment: [String: String] = [:]
   let account: Account?
   private var files: [File] = []
   private var mappings: [Mapping] = []

@@ -32,6 +32,7 @@ int ct_fchmod(int fd, uint32_t mode);
 int ct_fchown(int fd, uint32_t uid, uint32_t gid);
 int ct_file_flags(int fd, int *flags);
 int ct_dup(int fd);
+int ct_ioctl(int fd, uint32_t command, void *argument);
 
 // statx with AT_SYMLINK_NOFOLLOW unless `follow`; an empty path is the descriptor itself.
 int ct_stat(int directory, const char *path, int follow, struct ct_stat *out);
