@@ -760,17 +760,18 @@ def main():
     folder = words.folder or tempfile.mkdtemp(prefix="unionfs-swift-random.", dir="/var/tmp")
     os.makedirs(folder, exist_ok=True)
     os.chmod(folder, 0o755)
-    status = 0
+    status = 1
     try:
         steps = Run(words, folder).run()
+        status = 0
         print(f"{steps} steps, no difference")
     except Exception as error:  # pylint: disable=broad-except
         print(f"FAILED: seed {words.seed}: {type(error).__name__}: {error}")
-        status = 1
-    subprocess.run(["umount", "-l", os.path.join(folder, "mnt")], check=False,
-                   stderr=subprocess.DEVNULL)
-    if status == 0 or not words.folder:
-        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        subprocess.run(["umount", "-l", os.path.join(folder, "mnt")], check=False,
+                       stderr=subprocess.DEVNULL)
+        if status == 0 or not words.folder:
+            shutil.rmtree(folder, ignore_errors=True)
     return status
 
 
