@@ -41,19 +41,11 @@ int ct_flock(int fd, int operation) { return result_of(flock(fd, operation)); }
 
 // A child that at no moment holds a second reference to the parent's open files: a plain fork
 // would keep another test's file open on its mount for an instant, and its umount would be busy.
-static int child_without_files(int keep_first, int keep_second) {
+static int child_without_files(void) {
   pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
   if (pid != 0) return pid;
-  // The table is still the parent's: leave it first, keeping only what was asked for.
-  int low = keep_first < keep_second ? keep_first : keep_second;
-  int high = keep_first < keep_second ? keep_second : keep_first;
-  if (high < 0) {
-    if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_UNSHARE) < 0) _exit(255);
-    return 0;
-  }
-  if (syscall(SYS_close_range, high + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0) _exit(255);
-  if (low > 3) syscall(SYS_close_range, 3, low - 1, 0);
-  if (high > low + 1) syscall(SYS_close_range, low + 1, high - 1, 0);
+  // The table is still the parent's: leave it first, with a copy of the standard three.
+  if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_UNSHARE) < 0) _exit(255);
   return 0;
 }
 
@@ -66,7 +58,7 @@ static int child_result(int pid) {
 }
 
 int ct_child_lock(const char *path, int type, int64_t start, int64_t size) {
-  int pid = child_without_files(-1, -1);
+  int pid = child_without_files();
   if (pid == 0) {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     _exit(fd < 0 ? errno : -set_lock(fd, 0, type, start, size, 0));
@@ -75,7 +67,7 @@ int ct_child_lock(const char *path, int type, int64_t start, int64_t size) {
 }
 
 int ct_child_flock(const char *path, int operation) {
-  int pid = child_without_files(-1, -1);
+  int pid = child_without_files();
   if (pid == 0) {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     _exit(fd < 0 ? errno : flock(fd, operation) < 0 ? errno : 0);
@@ -83,36 +75,26 @@ int ct_child_flock(const char *path, int operation) {
   return child_result(pid);
 }
 
-int ct_child_hold(const char *path, int type, int64_t start, int64_t size, int *ready,
-                  int *release) {
-  int told[2], kept[2];
-  if (ct_pipe(&told[0], &told[1]) < 0) return -errno;
-  if (ct_pipe(&kept[0], &kept[1]) < 0) return -errno;
-  int pid = child_without_files(told[1], kept[0]);
+int ct_child_hold(const char *path, int type, int64_t start, int64_t size) {
+  int pid = child_without_files();
   if (pid == 0) {
-    char byte = 'x';
-    // The parent closes its ends only now that the table is no longer shared.
-    if (write(told[1], &byte, 1) != 1) _exit(254);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) _exit(errno);
     int failed = -set_lock(fd, 0, type, start, size, 1);
     if (failed) _exit(failed);
-    if (write(told[1], &byte, 1) != 1) _exit(254);
-    while (read(kept[0], &byte, 1) < 0 && errno == EINTR) {
-    }
+    raise(SIGSTOP);
     _exit(0);
   }
-  int failed = errno;
-  char byte;
-  if (pid > 0 && (ct_poll(told[0], POLLIN, 10000) != 1 || read(told[0], &byte, 1) != 1)) {
-    failed = ETIMEDOUT;
-    pid = -1;
-  }
-  close(told[1]);
-  close(kept[0]);
-  *ready = told[0];
-  *release = kept[1];
-  return pid < 0 ? -failed : pid;
+  return result_of(pid);
+}
+
+int ct_child_holds(int pid, int wait) {
+  siginfo_t info = {.si_pid = 0};
+  int result;
+  do result = waitid(P_PID, pid, &info, WSTOPPED | WEXITED | WNOWAIT | (wait ? 0 : WNOHANG));
+  while (result < 0 && errno == EINTR);
+  if (result < 0) return -errno;
+  return info.si_pid == pid && info.si_code == CLD_STOPPED;
 }
 
 // The raw calls change this thread only; glibc's would change every thread of the process.
@@ -175,13 +157,6 @@ int ct_pipe(int *read_end, int *write_end) {
   return 0;
 }
 
-struct spawned {
-  const char *const *arguments;
-  const char *const *environment;
-  const char *folder;
-  int output, errors;
-};
-
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 void ct_spawn_lock(void) { pthread_mutex_lock(&turn); }
@@ -189,8 +164,9 @@ void ct_spawn_unlock(void) { pthread_mutex_unlock(&turn); }
 
 int ct_spawn(const char *const *arguments, const char *const *environment, const char *folder,
              int output, int errors) {
-  // fork under a lock: between its fork and its exec a child holds every open file, and a mount
-  // whose files were just closed would be busy. The pipe ends with the exec.
+  // Under a lock: between its fork and its exec a child holds every open file, and a mount whose
+  // files were just closed would be busy. The child closes them first of all, as exec lets go of
+  // them in no order; so the pipe, which ends with the exec, is the last.
   int read_end, write_end, failed = 0;
   pthread_mutex_lock(&turn);
   if (ct_pipe(&read_end, &write_end) < 0) {
@@ -204,10 +180,11 @@ int ct_spawn(const char *const *arguments, const char *const *environment, const
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(errors, 2) < 0 ||
-        (folder && chdir(folder) < 0) ||
+        (write_end != 3 && dup3(write_end, 3, O_CLOEXEC) < 0) ||
+        syscall(SYS_close_range, 4, ~0U, 0) < 0 || (folder && chdir(folder) < 0) ||
         execvpe(arguments[0], (char *const *)arguments, (char *const *)environment) < 0) {
       int code = errno;
-      if (write(write_end, &code, sizeof code) < 0) _exit(254);
+      if (write(3, &code, sizeof code) < 0) _exit(254);
       _exit(255);
     }
   }

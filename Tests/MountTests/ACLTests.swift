@@ -5,7 +5,7 @@ import Testing
 private let accessList = "system.posix_acl_access"
 private let defaultList = "system.posix_acl_default"
 
-@Suite struct ACLs {
+@Suite(.mounts) struct ACLs {
   @Test func aListGrantsAndRefusesWhatTheModeWouldNot() throws {
     let list = ACL.bytes([.user(5001, 6), .group(6000, 4)], owner: 7, group: 0, other: 0)
     try withUnion(lower: [.file("f", "text", mode: 0o700).attribute(accessList, list)]) {

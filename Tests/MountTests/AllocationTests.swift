@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// fallocate, lseek for data and holes, copy_file_range, ioctl.
-@Suite struct Allocation {
+@Suite(.mounts) struct Allocation {
   @Test(arguments: ["l", "t"] as [Path])
   func aPunchedHoleReadsAsZeros(name: Path) throws {
     var bytes = pattern(300_000)

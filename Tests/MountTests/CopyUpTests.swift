@@ -98,7 +98,7 @@ extension Mapping {
   }
 }
 
-@Suite struct CopyUp {
+@Suite(.mounts) struct CopyUp {
   @Test(arguments: Trigger.all)
   func aChangeBringsTheFileUpAndItsDirectoriesAsTheyWere(trigger: Trigger) throws {
     let directory = Item.directory("d/e", mode: 0o1750).owned(3, 4).attribute("user.d", "v")

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Create {
+@Suite(.mounts) struct Create {
   @Test func aNewFileIsMadeOnTopOnly() throws {
     try withUnion(lower: [.file("f", "1")]) { u throws in
       try (u / "new").write("text", mode: 0o640)

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Exchange {
+@Suite(.mounts) struct Exchange {
   static let lower: [Item] = [
     .file("lf", "lf"), .file("lf2", "lf2"), .file("ld/x", "x"), .file("ld2/y", "y"),
     .symlink("ll", to: "a"), .special("lp", .fifo),

@@ -6,7 +6,7 @@ import Testing
 /// plain aufs rules would show them from below.
 private let linked: Checks = [.lowerUnchanged, .remount, .whiteouts]
 
-@Suite struct HardLinks {
+@Suite(.mounts) struct HardLinks {
   @Test func aLinkToALowerFileBringsItUpUnderBothNames() throws {
     try withUnion(lower: [.file("d/a", "A", mode: 0o751)]) { u throws in
       let before = try (u / "d/a").stat()

@@ -4,7 +4,7 @@ import Testing
 
 // Every `expect(view:)` and every test's end also compare d_ino with st_ino, and the numbers with
 // those after a remount.
-@Suite struct InodeNumbers {
+@Suite(.mounts) struct InodeNumbers {
   @Test func numbersLastOverCopyUpRenameAndRemount() throws {
     try withUnion(lower: [
       .file("d/f", "F"), .symlink("d/l", to: "x"), .special("d/p", .fifo), .directory("d/s"),

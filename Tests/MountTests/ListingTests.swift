@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Listing {
+@Suite(.mounts) struct Listing {
   @Test func everyNameIsListedOnceWhateverTheNumberOfItsBranches() throws {
     try withUnion(
       top: [.file("d/a"), .file("d/b")], lower: [.file("d/b"), .file("d/c")],

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Lookup {
+@Suite(.mounts) struct Lookup {
   @Test func aLowerFileShowsItsAttributes() throws {
     let item = Item.file("f", "text", mode: 0o640).owned(1234, 4321)
     try withUnion(lower: [item, .directory("d", mode: 0o2751)]) { u throws in

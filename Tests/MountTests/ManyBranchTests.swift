@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct ManyBranches {
+@Suite(.mounts) struct ManyBranches {
   @Test func aHundredAndTwentyEightBranchesAreOneTree() throws {
     let lower = (1..<128).map { index in
       Branch.lower([

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Mkdir {
+@Suite(.mounts) struct Mkdir {
   @Test func aNewDirectoryIsMadeOnTopWithoutAnyMark() throws {
     try withUnion(lower: [.directory("d")]) { u throws in
       try (u / "n").mkdir(0o750)

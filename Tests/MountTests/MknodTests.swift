@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Mknod {
+@Suite(.mounts) struct Mknod {
   @Test(arguments: [
     (Kind.fifo, UInt32(0), UInt32(0), "n|fifo"), (.socket, 0, 0, "n|socket"),
     (.character, 1, 3, "n|character 1:3"), (.block, 7, 255, "n|block 7:255"),

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Mmap {
+@Suite(.mounts) struct Mmap {
   @Test func aMapOfALowerFileShowsItAndBringsNothingUp() throws {
     try withUnion(lower: [.file("f", "text")]) { u throws in
       let file = try u.open("f", O_RDONLY)

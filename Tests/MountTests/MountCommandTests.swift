@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The mount and umount commands as a shell, or Docker, sees them.
-@Suite(.rulesOfAufs) struct MountCommand {
+@Suite(.mounts, .rulesOfAufs) struct MountCommand {
   private static let lower: [Item] = [.file("f", "F"), .directory("d")]
 
   @Test func itReturnsWhenTheMountIsLiveAndItsPipesAreClosed() throws {

@@ -6,7 +6,7 @@ private func name(_ length: Int, _ byte: Character = "n") -> Path {
   Path(String(repeating: byte, count: length))
 }
 
-@Suite struct Names {
+@Suite(.mounts) struct Names {
   static let odd: [Path] = [
     name(200), name(241), name(242), name(243), name(251), name(252), name(255),
     Path(bytes: [0xff, 0xfe, 0x80]), "new\nline", "back\\slash", "per%cent", "-rf", " ", "...",

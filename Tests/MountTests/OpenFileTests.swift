@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct OpenFiles {
+@Suite(.mounts) struct OpenFiles {
   @Test func aReaderOpenedBeforeTheCopyUpSeesWhatIsWritten() throws {
     try withUnion(lower: [.file("f", "old text")]) { u throws in
       let reader = try u.open("f", O_RDONLY)

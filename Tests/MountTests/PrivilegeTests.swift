@@ -6,7 +6,7 @@ private let alice = Identity(uid: 5001, gid: 5001, groups: [6000])
 private let bob = Identity(uid: 5002, gid: 5002)
 
 /// What other users may do on root's mount: what they may on a local disk.
-@Suite struct Privileges {
+@Suite(.mounts) struct Privileges {
   @Test func whatAUserMakesBelongsToTheUser() throws {
     try withUnion(lower: [.directory("d", mode: 0o1777)]) { u throws in
       try alice.run {

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct ReadOnly {
+@Suite(.mounts) struct ReadOnly {
   static let items: [Item] = [
     .file("f", "text").attribute("user.a", "1"), .file("d/x", "x"), .directory("e"),
     .symlink("l", to: "f"),

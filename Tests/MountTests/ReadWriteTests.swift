@@ -7,7 +7,7 @@ func pattern(_ count: Int) -> [UInt8] {
   (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) }
 }
 
-@Suite struct ReadWrite {
+@Suite(.mounts) struct ReadWrite {
   @Test func aLargeLowerFileReadsAsItIs() throws {
     let bytes = pattern(5_000_001)
     try withUnion(lower: [.file("f", bytes: bytes)]) { u throws in

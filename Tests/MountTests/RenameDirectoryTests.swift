@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct RenameDirectory {
+@Suite(.mounts) struct RenameDirectory {
   @Test func aDirectoryOfTheTopIsRenamedAsItIs() throws {
     try withUnion(top: [.file("d/f", "F")], lower: [.file("x")]) { u throws in
       try (u / "d").rename(to: u / "e")

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Rename {
+@Suite(.mounts) struct Rename {
   @Test func aLowerFileIsRenamedOnTopAndItsOldNameHidden() throws {
     try withUnion(lower: [.file("a", "text", mode: 0o4711).owned(3, 4)]) { u throws in
       let before = try (u / "a").stat()

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Rmdir {
+@Suite(.mounts) struct Rmdir {
   @Test func anEmptyLowerDirectoryBecomesAWhiteout() throws {
     try withUnion(lower: [.directory("d")]) { u throws in
       try (u / "d").rmdir()

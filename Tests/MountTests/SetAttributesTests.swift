@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct SetAttributes {
+@Suite(.mounts) struct SetAttributes {
   @Test(arguments: [0o000, 0o600, 0o4755, 0o2755, 0o1777, 0o7777] as [UInt32])
   func aModeOfALowerFileChangesOnTop(mode: UInt32) throws {
     try withUnion(lower: [.file("d/f", "text", mode: 0o644).owned(9, 10)]) { u throws in

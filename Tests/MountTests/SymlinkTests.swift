@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Symlinks {
+@Suite(.mounts) struct Symlinks {
   @Test func aNewSymlinkIsMadeOnTopWithItsExactTarget() throws {
     try withUnion(lower: [.directory("d")]) { u throws in
       let odd = Path(bytes: [0x2e, 0x2e, 0x2f, 0xff, 0x0a, 0x20])

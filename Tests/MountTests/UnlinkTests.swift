@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Unlink {
+@Suite(.mounts) struct Unlink {
   @Test func unlinkingALowerFileLeavesOnlyAWhiteoutOnTop() throws {
     try withUnion(lower: [.file("f", "one"), .file("g", "two")]) { u throws in
       try (u / "f").unlink()

@@ -4,8 +4,7 @@ import Testing
 
 /// Mounts of a user without any privilege, through fusermount3.
 @Suite(
-  .rulesOfAufs,
-  .enabled(if: geteuid() == 0, "needs root, to become the unprivileged user"),
+  .mounts, .rulesOfAufs,
   .enabled(
     if: Account.unprivileged != nil, "needs the account unionfs-test, which scripts/test makes"),
   .enabled(if: has(program: "fusermount3"), "needs fusermount3 of Debian's package fuse3"))

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Whiteouts {
+@Suite(.mounts) struct Whiteouts {
   @Test func aWhiteoutHidesEveryBranchBelowIt() throws {
     try withUnion(
       top: [.whiteout("a")], lower: [.file("a", "1"), .whiteout("b"), .file("c", "1")],

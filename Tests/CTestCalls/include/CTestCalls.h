@@ -73,10 +73,10 @@ int ct_flock(int fd, int operation);
 // The same from another process, that opens the path, tries and ends: 0, or -errno of the try.
 int ct_child_lock(const char *path, int type, int64_t start, int64_t size);
 int ct_child_flock(const char *path, int operation);
-// Another process locks, and waits for the lock where `wait`; it lives until `*release` is closed.
-// `*ready` reads one byte once it holds the lock. Returns its process id.
-int ct_child_hold(const char *path, int type, int64_t start, int64_t size, int *ready,
-                  int *release);
+// Another process waits for the lock, then holds it, stopped, until it gets SIGCONT; its id.
+int ct_child_hold(const char *path, int type, int64_t start, int64_t size);
+// 1 when that process holds the lock; 0 when it waits for it, or has ended.
+int ct_child_holds(int pid, int wait);
 
 // Runs `body` on this thread with this identity and umask, without any effective capability unless
 // uid is 0; then the thread is root's again.
