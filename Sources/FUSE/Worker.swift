@@ -12,6 +12,11 @@ final class Worker {
   private(set) var dropsPrivileges = false
 
   private var pool: ThreadPool?
+  /// How many times in turn a request was waiting when one had been answered.
+  private var waiting = 0
+  /// From so many on, another thread helps: one client's RELEASE and FORGET, which nobody waits for,
+  /// are no reason to wake another core.
+  private static let patience = 4
   /// The request at hand.
   var request: fuse_req_t?
 
@@ -47,8 +52,8 @@ final class Worker {
       KernelOrder.pass()
       pool.didRead(mayBlock: mayBlock(count: Int(count)))
       handle(count: Int(count))
-      let othersWait = ProcessCall.isReadable(descriptor)
-      guard pool.shouldRead(othersWait: othersWait) else { break }
+      waiting = ProcessCall.isReadable(descriptor) ? waiting + 1 : 0
+      guard pool.shouldRead(othersWait: waiting >= Self.patience) else { break }
     }
   }
 

@@ -21,7 +21,8 @@ public struct CopyUp: Sendable {
   ///
   /// - Parameters:
   ///   - source: a readable descriptor.
-  ///   - size: how much of the content is wanted, in bytes; nil for all. What follows is not read.
+  ///   - size: the copy's size in bytes, as truncate(2) makes it; nil for the source's. What is not
+  ///     wanted is not read.
   ///   - number: the inode number that the copy keeps.
   public func stageFile(
     _ source: CInt, _ attributes: Attributes, size: Int64? = nil, number: UInt64
@@ -33,8 +34,11 @@ public struct CopyUp: Sendable {
         from: source, to: staged.descriptor, size: wanted, isWhole: wanted == attributes.size,
         blocks: attributes.blocks)
     }
+    if let size, size > attributes.size {
+      try FileSystemCall.truncate(staged.descriptor, to: size)
+    }
     try copyMetadata(
-      from: source, to: staged.descriptor, attributes, keepsTimes: wanted == attributes.size)
+      from: source, to: staged.descriptor, attributes, keepsTimes: size == nil)
     if flushing != .nothing && wanted > 0 { try FileSystemCall.sync(staged.descriptor) }
     try record(staged.descriptor, ReservedName.itself, number)
     return staged

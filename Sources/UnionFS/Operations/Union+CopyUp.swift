@@ -85,7 +85,7 @@ extension Union {
   /// Makes sure that a file's content and attributes are on the top branch. For a directory see
   /// `ensureOnTop`.
   ///
-  /// - Parameter size: how much of the content is still wanted, in bytes; nil for all of it.
+  /// - Parameter size: the copy's size in bytes, as truncate(2) makes it; nil for the lower file's.
   func copyUp(_ slot: UInt32, size: Int64? = nil) throws(Errno) {
     let (kind, branch) = nodes.lock.whileLocked {
       (nodes.node(slot).pointee.kind, nodes.node(slot).pointee.branch)
@@ -100,12 +100,13 @@ extension Union {
     try copyUp(file, slot, size: size)
   }
 
-  /// The same for a file that is held already.
-  func copyUp(_ file: OpenFile, _ slot: UInt32, size: Int64? = nil) throws(Errno) {
+  /// The same for a file that is held already. False where it was on top.
+  @discardableResult
+  func copyUp(_ file: OpenFile, _ slot: UInt32, size: Int64? = nil) throws(Errno) -> Bool {
     _ = try changing()
     file.lock.lock()
     defer { file.lock.unlock() }
-    if file.isOnTop.load(ordering: .relaxed) { return }
+    if file.isOnTop.load(ordering: .relaxed) { return false }
     switch nodes.whereabouts(slot) {
     case .unnamed: try copyUpUnnamed(file, slot, size: size)
     case .pseudoLinked: break
@@ -118,6 +119,7 @@ extension Union {
       }
     }
     file.isOnTop.store(true, ordering: .releasing)
+    return true
   }
 
   /// The content is copied without any directory's lock; the name is checked again to publish it.

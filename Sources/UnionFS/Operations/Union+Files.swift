@@ -67,9 +67,9 @@ extension Union {
   private func truncateOpened(
     _ file: OpenFile, _ slot: UInt32, _ dropsPrivileges: Caller?
   ) throws(Errno) {
-    try copyUp(file, slot, size: 0)
+    let isNew = try copyUp(file, slot, size: 0)
     let descriptor = file.descriptor.load(ordering: .acquiring)
-    try FileSystemCall.truncate(descriptor, to: 0)
+    if !isNew { try FileSystemCall.truncate(descriptor, to: 0) }
     if let dropsPrivileges { try dropPrivileges(file, descriptor, dropsPrivileges) }
   }
 

@@ -12,7 +12,7 @@ extension Union {
     let slot = try slot(node)
     if let size = change.size {
       if kind(slot) == .directory { throw Errno.isDirectory }
-      try truncate(slot, to: size, change.dropsPrivileges ? caller : nil)
+      try truncate(slot, to: size)
     } else {
       try copyUp(slot)
     }
@@ -20,9 +20,11 @@ extension Union {
       try apply(change, at: place)
       if change.mode != nil || change.owner != nil || change.group != nil { forgetPrivileges(slot) }
       // A request without any change is the kernel's way to say that the bits go (before fallocate).
-      if change.size == nil && (change.dropsPrivileges || change.isEmpty) {
+      if change.dropsPrivileges || change.isEmpty {
         try dropPrivileges(at: place, caller)
       }
+      // It is done: a status that fails is asked for again before the caller hears of an error.
+      if let attributes = try? attributes(ofSlot: slot, at: place) { return attributes }
       return try attributes(ofSlot: slot, at: place)
     }
   }
@@ -43,26 +45,21 @@ extension Union {
     }
   }
 
-  private func truncate(
-    _ slot: UInt32, to size: Int64, _ dropsPrivileges: Caller?
-  ) throws(Errno) {
+  private func truncate(_ slot: UInt32, to size: Int64) throws(Errno) {
     let file = openFile(slot)
     defer { letGo(file, slot) }
-    try copyUp(file, slot, size: size)
+    if try copyUp(file, slot, size: size) { return }
     file.lock.lock()
     defer { file.lock.unlock() }
     if file.isWritable.load(ordering: .relaxed) {
       let descriptor = file.descriptor.load(ordering: .relaxed)
-      try FileSystemCall.truncate(descriptor, to: size)
-      if let dropsPrivileges { try dropPrivileges(file, descriptor, dropsPrivileges) }
-      return
+      return try FileSystemCall.truncate(descriptor, to: size)
     }
     let opened = try withPlace(slot) { place throws(Errno) in
       try openContent(place, write: true)
     }
     defer { FileSystemCall.close(opened.descriptor) }
     try FileSystemCall.truncate(opened.descriptor, to: size)
-    if let dropsPrivileges { try dropPrivileges(file, opened.descriptor, dropsPrivileges) }
   }
 
   // MARK: Set-user-ID bits
