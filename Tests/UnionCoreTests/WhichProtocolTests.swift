@@ -45,4 +45,9 @@ import UnionCore
     #expect(
       OctalEscape.unescape(Array(#"a\040\011\012\134\9\0"#.utf8)) == Array("a \t\n\\\\9\\0".utf8))
   }
+
+  @Test(arguments: ["more\t-1\n", "more\t0\n", "more\tx\n"])
+  func aCountOfNothingIsRefused(text: String) {
+    #expect(WhichProtocol.parse(Array(text.utf8)) == nil)
+  }
 }

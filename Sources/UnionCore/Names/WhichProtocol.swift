@@ -80,7 +80,9 @@ public enum WhichProtocol {
     for line in buffer.prefix(while: { $0 != 0 }).split(separator: UInt8(ascii: "\n")) {
       let fields = line.split(separator: UInt8(ascii: "\t"), omittingEmptySubsequences: false)
       if fields.count == 2, fields[0].elementsEqual("more".utf8) {
-        guard let count = Int(String(decoding: fields[1], as: UTF8.self)) else { return nil }
+        guard let count = Int(String(decoding: fields[1], as: UTF8.self)), count > 0 else {
+          return nil
+        }
         answer.omitted = count
       } else if fields.count == 4,
         let state = State(rawValue: String(decoding: fields[0], as: UTF8.self))
