@@ -14,6 +14,8 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
     case missingInput = 66
     /// The branches do not make a union (duplicates, nesting, a read-only file system).
     case unusableBranches = 69
+    /// Reading failed, where 1 says something else (`check`).
+    case inputOutput = 74
     /// Another mount holds the writable branch.
     case busy = 75
     /// The caller lacks a permission or a privilege.

@@ -185,3 +185,24 @@ extension MountRequest {
       advice: "\(store.layersFile) does not lie in ROOT/layers, so name MNT")
   }
 }
+
+/// The branches of a verb that mounts nothing.
+extension MountRequest {
+  /// Top first, their directories real. There is no mount point among the operands.
+  func unmountedBranches() throws(Failure) -> [BranchSpecification] {
+    let allowed = branches.isEmpty ? 1 : 0
+    if operands.count > allowed {
+      throw Failure(
+        .usage, "'\(Text.printable(operands[allowed].bytes))' is one operand too many",
+        advice: "name a LAYERSFILE, or the branches with --branch")
+    }
+    var stack = try namedBranches() ?? BranchString()
+    if branches.isEmpty { stack.branches = try layerBranches(try layout()).0 }
+    try stack.checkOrder()
+    for index in stack.branches.indices {
+      stack.branches[index].path = try Disk.realDirectory(
+        stack.branches[index].path, "directory of branch \(index + 1),")
+    }
+    return stack.branches
+  }
+}

@@ -14,9 +14,10 @@ struct UnionFSSwift: ParsableCommand {
         unionfs-swift mount --branch /top=rw --branch /base=ro+wh /mnt
         unionfs-swift which /mnt/etc/hosts
         unionfs-swift umount /mnt
+        unionfs-swift check /var/lib/docker/aufs/layers/ID
       """,
     version: "0.1.0",
-    subcommands: [Mount.self, Umount.self, Which.self])
+    subcommands: [Mount.self, Umount.self, Which.self, Check.self])
 
   func run() throws {
     throw Failure(.usage, "no verb is given", advice: "'unionfs-swift --help' names them")

@@ -59,7 +59,7 @@ extension WhichReport {
         .utf8)
   }
 
-  private static func member(_ name: String, _ value: [UInt8]) -> String {
+  static func member(_ name: String, _ value: [UInt8]) -> String {
     let text = String(decoding: value, as: UTF8.self)
     let plain = "\"\(name)\": \(quoted(text))"
     if Array(text.utf8) == value { return plain }

@@ -8,7 +8,7 @@ import Testing
     #expect(run.error.isEmpty)
   }
 
-  @Test(arguments: [[], ["mount"], ["umount"], ["which"]])
+  @Test(arguments: [[], ["mount"], ["umount"], ["which"], ["check"]])
   func everyVerbsHelpHasExamples(_ verb: [String]) throws {
     let run = try spawn(verb + ["--help"])
     #expect(run.status == 0)

@@ -55,8 +55,38 @@ public struct BranchSet: Sendable {
       opened.append(try Self.open(specification, index: index, readOnly: readOnly))
     }
     branches = opened
-    try checkNesting(mountPoint: mountPoint)
+    try checkMountPoint(mountPoint, places: try checkNesting())
     if let top = writable { try Self.lock(top) }
+  }
+
+  /// Opens and checks the branches of a union without mounting it.
+  ///
+  /// - Parameter locked: the indices of those that nothing else may write to until these are closed.
+  public init(
+    unmounted specifications: [BranchSpecification], locked: Set<Int>
+  ) throws(Failure) {
+    var opened: [Branch] = []
+    for (index, specification) in specifications.enumerated() {
+      opened.append(
+        try Self.open(specification, index: index, readOnly: !locked.contains(index)))
+    }
+    branches = opened
+    _ = try checkNesting()
+    for branch in branches where locked.contains(branch.index) { try Self.lock(branch) }
+  }
+
+  /// Whether something writes to a branch through a mount now.
+  static func isInUse(_ branch: Branch) -> Bool {
+    guard
+      let other = try? FileSystemCall.open(
+        at: branch.root, ReservedName.here, OpenFlag.readOnly | OpenFlag.directory)
+    else { return false }
+    // The lock belongs to this descriptor and goes with it.
+    defer { FileSystemCall.close(other) }
+    do throws(Errno) { try FileSystemCall.lockExclusively(other) } catch {
+      return error == .wouldBlock
+    }
+    return false
   }
 
   private static func open(
@@ -125,7 +155,8 @@ public struct BranchSet: Sendable {
     }
   }
 
-  private func checkNesting(mountPoint: String) throws(Failure) {
+  /// The branch at each directory.
+  private func checkNesting() throws(Failure) -> [Identity: String] {
     var places: [Identity: String] = [:]
     for branch in branches {
       let path = branch.specification.path.string
@@ -149,7 +180,7 @@ public struct BranchSet: Sendable {
         }
       }
     }
-    try checkMountPoint(mountPoint, places: places)
+    return places
   }
 
   private func checkMountPoint(

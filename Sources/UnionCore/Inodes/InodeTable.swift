@@ -15,11 +15,34 @@ public final class InodeTable: @unchecked Sendable {
     var number: UInt64
   }
 
-  private enum Kind: UInt32 {
+  enum Kind: UInt32 {
     case origin = 1
     case forget = 2
     case links = 3
     case pending = 4
+  }
+
+  /// One record of the file, taken apart.
+  struct Record {
+    var kind: Kind
+    var a: UInt64
+    var b: UInt64
+    var c: UInt64
+
+    /// nil where it is torn. There are `recordSize` bytes at the offset.
+    init?(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+      func word(_ at: Int) -> UInt64 {
+        UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + at, as: UInt64.self))
+      }
+      guard
+        checksum(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + 32])) == word(32),
+        let kind = Kind(rawValue: UInt32(truncatingIfNeeded: word(0)))
+      else { return nil }
+      self.kind = kind
+      a = word(8)
+      b = word(16)
+      c = word(24)
+    }
   }
 
   static let recordSize = 40
@@ -118,7 +141,7 @@ public final class InodeTable: @unchecked Sendable {
 
   // MARK: The file
 
-  private static func encode(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) -> [UInt8] {
+  static func encode(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: recordSize)
     bytes.withUnsafeMutableBytes {
       $0.storeBytes(of: kind.rawValue.littleEndian, toByteOffset: 0, as: UInt32.self)
@@ -165,22 +188,16 @@ public final class InodeTable: @unchecked Sendable {
 
   /// Takes one record; false where it is torn.
   private func apply(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Bool {
-    func word(_ at: Int) -> UInt64 {
-      UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + at, as: UInt64.self))
-    }
-    guard
-      Self.checksum(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + 32])) == word(32),
-      let kind = Kind(rawValue: UInt32(truncatingIfNeeded: word(0)))
-    else { return false }
+    guard let record = Record(bytes, at: offset) else { return false }
     records += 1
-    switch kind {
+    switch record.kind {
     case .origin:
-      origins[word(8)] = Origin(birth: Int64(bitPattern: word(16)), number: word(24))
-    case .forget: origins[word(8)] = nil
+      origins[record.a] = Origin(birth: Int64(bitPattern: record.b), number: record.c)
+    case .forget: origins[record.a] = nil
     case .links:
-      links[word(8)] = word(16) == 0 ? nil : word(16)
-      pendingLinks.remove(word(8))
-    case .pending: pendingLinks.insert(word(8))
+      links[record.a] = record.b == 0 ? nil : record.b
+      pendingLinks.remove(record.a)
+    case .pending: pendingLinks.insert(record.a)
     }
     return true
   }

@@ -1,0 +1,176 @@
+internal import SystemCalls
+internal import SystemPackage
+
+/// The branches on disk, as the walk needs them.
+final class OpenedBranches: CheckedBranches {
+  let cursors: [BranchCursor]
+
+  init(_ branches: BranchSet) { cursors = branches.branches.map(BranchCursor.init) }
+
+  func list(_ branch: Int) throws(Errno) -> DirectoryListing {
+    try DirectoryListing(of: cursors[branch].descriptor)
+  }
+
+  func enter(_ name: [UInt8], in branch: Int) throws(Errno) { try cursors[branch].enter(name) }
+  func leave(_ branch: Int) throws(Errno) { try cursors[branch].leave() }
+
+  func apply(
+    _ remedy: Finding.Remedy, to name: [UInt8], in branch: Int
+  ) throws(Errno) -> String? {
+    try Remedies.apply(remedy, to: name, in: cursors[branch].descriptor)
+  }
+}
+
+/// What mends, relative to a directory's descriptor. The directory's times stay as they were: what
+/// goes was never part of the view.
+enum Remedies {
+  static func apply(
+    _ remedy: Finding.Remedy, to name: [UInt8], in directory: CInt
+  ) throws(Errno) -> String? {
+    let raw = name.map { CChar(bitPattern: $0) } + [0]
+    return try keepingTimes(of: directory) { () throws(Errno) -> String? in
+      switch remedy {
+      case .removeMarker: return try removeMarker(raw, in: directory)
+      case .removeLongWhiteout(let hidden):
+        guard try DirectoryListing.content(of: name, in: directory) == hidden else {
+          return "it has changed"
+        }
+        try FileSystemCall.unlink(at: directory, raw)
+        return nil
+      case .makeOpaque(let entry):
+        let entry = entry.map { CChar(bitPattern: $0) } + [0]
+        return try makeOpaque(entry, insteadOf: raw, in: directory)
+      case .removeTree:
+        try TreeRemoval.remove(raw, in: directory)
+        return nil
+      case .none, .cutInodeTable, .recordNumber: return "nothing here mends it"
+      }
+    }
+  }
+
+  private static func removeMarker(_ name: [CChar], in directory: CInt) throws(Errno) -> String? {
+    let attributes = try FileSystemCall.status(at: directory, name)
+    guard attributes.isRegular else { return "it has changed" }
+    guard attributes.size == 0 else { return "it holds \(attributes.size) bytes" }
+    try FileSystemCall.unlink(at: directory, name)
+    return nil
+  }
+
+  /// The marker comes first: at every step what is below stays hidden.
+  private static func makeOpaque(
+    _ entry: [CChar], insteadOf whiteout: [CChar], in directory: CInt
+  ) throws(Errno) -> String? {
+    let attributes = try FileSystemCall.status(at: directory, whiteout)
+    let inside = try FileSystemCall.open(
+      at: directory, entry, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
+    defer { FileSystemCall.close(inside) }
+    try keepingTimes(of: inside) { () throws(Errno) in
+      do throws(Errno) {
+        let marker = try FileSystemCall.open(
+          at: inside, ReservedName.opaque,
+          OpenFlag.writeOnly | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow,
+          mode: 0o444)
+        FileSystemCall.close(marker)
+      } catch { if error != .fileExists { throw error } }
+    }
+    // A long whiteout holds the name that it hides.
+    if attributes.size != 0, case .whiteout = diskName(whiteout) {
+      return "the directory is opaque now, but the whiteout holds \(attributes.size) bytes"
+    }
+    try FileSystemCall.unlink(at: directory, whiteout)
+    return nil
+  }
+
+  private static func diskName(_ name: [CChar]) -> DiskName {
+    name.withUnsafeBufferPointer { DiskName(UnsafeBufferPointer(rebasing: $0.dropLast())) }
+  }
+
+  private static func keepingTimes<Result>(
+    of directory: CInt, _ body: () throws(Errno) -> Result
+  ) throws(Errno) -> Result {
+    let before = try FileSystemCall.status(at: directory, ReservedName.here)
+    let result = try body()
+    try? FileSystemCall.changeTimes(
+      at: directory, ReservedName.here, accessed: .to(before.accessed),
+      modified: .to(before.modified))
+    return result
+  }
+}
+
+/// Deletes a tree of any depth with one descriptor: down by name, up by `..`, never through a link.
+enum TreeRemoval {
+  private struct Level {
+    var name: [CChar]
+    var inode: UInt64
+    var directories: [[CChar]]
+  }
+
+  static func remove(_ name: [CChar], in directory: CInt) throws(Errno) {
+    if try removePlainly(name, in: directory) { return }
+    var current = try enter(name, in: directory)
+    defer { FileSystemCall.close(current) }
+    var levels = [try level(name, current)]
+    while !levels.isEmpty {
+      if let next = levels[levels.count - 1].directories.popLast() {
+        if try removePlainly(next, in: current) { continue }
+        let inside = try enter(next, in: current)
+        FileSystemCall.close(current)
+        current = inside
+        levels.append(try level(next, current))
+        continue
+      }
+      let done = levels.removeLast()
+      guard let above = levels.last else { break }
+      let upper = try enter([0x2E, 0x2E, 0], in: current)
+      FileSystemCall.close(current)
+      current = upper
+      // Moved away meanwhile.
+      guard try FileSystemCall.status(of: current).inode == above.inode else {
+        throw Errno.staleNFSFileHandle
+      }
+      try FileSystemCall.removeDirectory(at: current, done.name)
+    }
+    try FileSystemCall.removeDirectory(at: directory, name)
+  }
+
+  /// A file, or a directory with nothing in it.
+  private static func removePlainly(_ name: [CChar], in directory: CInt) throws(Errno) -> Bool {
+    do throws(Errno) {
+      try FileSystemCall.unlink(at: directory, name)
+      return true
+    } catch {
+      if error == .noSuchFileOrDirectory { return true }
+      guard error == .isDirectory || error == .notPermitted else { throw error }
+    }
+    do throws(Errno) {
+      try FileSystemCall.removeDirectory(at: directory, name)
+      return true
+    } catch {
+      guard error == .directoryNotEmpty || error == .fileExists else { throw error }
+      return false
+    }
+  }
+
+  private static func enter(_ name: [CChar], in directory: CInt) throws(Errno) -> CInt {
+    try FileSystemCall.open(
+      at: directory, name, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow)
+  }
+
+  /// Removes what is no directory; the others are for later.
+  private static func level(_ name: [CChar], _ directory: CInt) throws(Errno) -> Level {
+    var level = Level(
+      name: name, inode: try FileSystemCall.status(of: directory).inode, directories: [])
+    var files: [[CChar]] = []
+    try forEachEntry(of: directory) { bytes, kind, _ in
+      let name = Array(bytes) + [0]
+      if kind == .directory || kind == .unknown {
+        level.directories.append(name)
+      } else {
+        files.append(name)
+      }
+      return true
+    }
+    for file in files { try FileSystemCall.unlink(at: directory, file) }
+    return level
+  }
+}
