@@ -103,4 +103,10 @@ import UnionFS
     #expect(options.flags == ["nosuid"])
     #expect(throws: Failure.self) { try parse("br:/a", "br:/b") }
   }
+
+  @Test(arguments: ["suid:/x", "nosuid:", "defaults:x", "dio:1", "fsname:a=b"])
+  func aWordThatIsNoLiveChangeTakesNoColon(_ word: String) {
+    let error = #expect(throws: Failure.self) { try parse(word) }
+    #expect(error?.description.contains("unknown mount option '\(word)'") == true)
+  }
 }

@@ -37,7 +37,11 @@ struct MountOptions: Equatable {
     if text.hasPrefix("x-") || text.hasPrefix("X-") { return }
     // aufs's live changes are spelt `add:1:DIR`.
     if let colon = text.firstIndex(of: ":"), text.firstIndex(of: "=").map({ colon < $0 }) ?? true {
-      return try apply(OptionTable.words[String(text[..<colon])], to: text, key: nil)
+      let key = String(text[..<colon])
+      guard case .refused(let instead) = OptionTable.words[key] else {
+        throw Self.unknown(text, key: key)
+      }
+      return try apply(.refused(instead), to: text, key: nil)
     }
     guard let equals = text.firstIndex(of: "=") else { return try addWord(text) }
     try addValue(String(text[..<equals]), String(text[text.index(after: equals)...]), in: text)
