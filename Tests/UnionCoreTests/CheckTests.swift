@@ -204,3 +204,80 @@ private func found(_ rules: DirectoryRules) -> [String] {
     #expect(book.findings().isEmpty)
   }
 }
+
+/// Trees in memory: what each branch holds by path, and what cannot be entered or left.
+private final class FakeBranches: CheckedBranches {
+  var trees: [[String: String]]
+  var closed: Set<String> = []
+  var oneWay: Set<String> = []
+  private var places: [[String]]
+
+  init(_ trees: [[String: String]]) {
+    self.trees = trees
+    places = trees.map { _ in [] }
+  }
+
+  private func path(_ branch: Int) -> String { places[branch].joined(separator: "/") }
+
+  func list(_ branch: Int) throws(Errno) -> DirectoryListing {
+    listing(trees[branch][path(branch)] ?? "") ?? DirectoryListing()
+  }
+
+  func enter(_ name: [UInt8], in branch: Int) throws(Errno) {
+    places[branch].append(String(decoding: name, as: UTF8.self))
+    if closed.contains("\(branch):\(path(branch))") {
+      places[branch].removeLast()
+      throw .permissionDenied
+    }
+  }
+
+  func leave(_ branch: Int) throws(Errno) {
+    if oneWay.contains("\(branch):\(path(branch))") { throw .staleNFSFileHandle }
+    places[branch].removeLast()
+  }
+
+  func apply(
+    _ remedy: Finding.Remedy, to name: [UInt8], in branch: Int
+  ) throws(Errno) -> String? { nil }
+}
+
+@Suite struct CheckWalkTests {
+  private func walk(
+    _ branches: FakeBranches, mode: RepairMode = .off
+  ) -> (findings: [String], isComplete: Bool) {
+    var findings: [String] = []
+    var walk = CheckWalk(branches, mode: mode, mayRepair: { $0 == 0 }) {
+      let path = String(decoding: $0.path, as: UTF8.self)
+      findings.append("\($0.kind.rawValue)@\($0.branch) \(path) \($0.remains)")
+    }
+    walk.run(DirectoryPart.roots(honouringWhiteouts: branches.trees.map { _ in true }))
+    return (findings, walk.isComplete)
+  }
+
+  @Test func everyDirectoryIsVisitedInEachBranchThatHasIt() {
+    let trees = [
+      ["": "a/ -x", "a": "b/", "a/b": "-y"], ["": "a/ c/ x", "a": "-z", "c": "-y -w"],
+    ]
+    let expected = [
+      "needless-whiteout@1 a/.wh.z true", "needless-whiteout@0 a/b/.wh.y true",
+      "needless-whiteout@1 c/.wh.w true", "needless-whiteout@1 c/.wh.y true",
+    ]
+    #expect(walk(FakeBranches(trees)).findings == expected)
+    let mended = walk(FakeBranches(trees), mode: .on).findings
+    #expect(mended.filter { $0.hasSuffix("false") } == ["needless-whiteout@0 a/b/.wh.y false"])
+  }
+
+  @Test func whatCannotBeEnteredHidesNothingAndIsTold() {
+    let branches = FakeBranches([["": "d/", "d": "-x"], ["": "d/", "d": "x"]])
+    branches.closed = ["1:d"]
+    let (findings, isComplete) = walk(branches)
+    #expect(findings == ["unreadable@1 d true"])
+    #expect(!isComplete)
+  }
+
+  @Test func aBranchThatIsLostIsNotGuessedAt() {
+    let branches = FakeBranches([["": "d/ e/", "e": "-x"], ["": "d/ e/", "e": "x"]])
+    branches.oneWay = ["1:d"]
+    #expect(walk(branches).findings == ["unreadable@1 d true"])
+  }
+}
