@@ -17,6 +17,8 @@ let package = Package(
   products: [
     .executable(name: "unionfs-swift", targets: ["unionfs-swift"]),
     .library(name: "UnionCore", targets: ["UnionCore"]),
+    // For the package in Fuzz/.
+    .library(name: "UnionFSCommand", targets: ["UnionFSCommand"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
