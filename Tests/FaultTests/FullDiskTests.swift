@@ -38,10 +38,11 @@ private typealias Acknowledged = [Path: [UInt8]]
   private func check(_ files: Acknowledged, in u: Union, _ when: Comment) throws {
     for (path, bytes) in files.sorted(by: { $0.key < $1.key }) {
       let found = try path.bytesOfFile()
+      if found == bytes { continue }
       let first = zip(found, bytes).enumerated().first { $1.0 != $1.1 }?.offset
-      #expect(
-        found.count == bytes.count && first == nil,
-        "\(when): \(path) has \(found.count) bytes of \(bytes.count), differs at \(first ?? -1)")
+      Issue.record(
+        "\(when.rawValue): \(path) has \(found.count) bytes of \(bytes.count), differs at \(first ?? -1)"
+      )
     }
     #expect(try walk(u.mnt).filter { $0.status.kind == .file }.count == files.count, when)
   }
@@ -54,13 +55,17 @@ private typealias Acknowledged = [Path: [UInt8]]
   }
 }
 
-/// Bytes that tell where they come from.
+/// Bytes that tell where they come from, eight at a time.
 private func content(_ writer: Int, _ file: Int, _ count: Int) -> [UInt8] {
   var state = UInt64(writer * 1000 + file + 1) &* 0x9e37_79b9_7f4a_7c15
-  return (0..<count).map { _ in
-    state = state &* 6_364_136_223_846_793_005 &+ 1
-    return UInt8(truncatingIfNeeded: state >> 33)
+  var bytes = [UInt8](repeating: 0, count: (count + 7) / 8 * 8)
+  bytes.withUnsafeMutableBytes { room in
+    for offset in stride(from: 0, to: room.count, by: 8) {
+      state = state &* 6_364_136_223_846_793_005 &+ 1
+      room.storeBytes(of: state, toByteOffset: offset, as: UInt64.self)
+    }
   }
+  return Array(bytes.prefix(count))
 }
 
 /// One process's worth of load; knows what each of its files holds.
