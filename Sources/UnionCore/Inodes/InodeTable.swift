@@ -49,6 +49,8 @@ public final class InodeTable: @unchecked Sendable {
   static let magic: [UInt8] = Array("unionfs-inodes-1\n".utf8)
 
   private let lock = Lock()
+  /// Held over the writing of one record; nothing else waits for it.
+  private let appendLock = Lock()
   private let descriptor: CInt
   // Below: guarded by `lock`.
   private var origins: [UInt64: Origin] = [:]
@@ -68,6 +70,7 @@ public final class InodeTable: @unchecked Sendable {
 
   deinit {
     FileSystemCall.close(descriptor)
+    appendLock.destroy()
     lock.destroy()
   }
 
@@ -114,10 +117,16 @@ public final class InodeTable: @unchecked Sendable {
 
   /// A count of 0 drops the record.
   public func setLinkCount(of number: UInt64, to count: UInt64) throws(Errno) {
-    lock.whileLocked { links[number] = count == 0 ? nil : count }
-    // Where it cannot be written, the record that announced the change has it counted at the next
-    // mount.
-    try append(.links, number, count, 0)
+    let before = lock.whileLocked { () -> UInt64? in
+      let before = links[number]
+      links[number] = count == 0 ? nil : count
+      return before
+    }
+    do throws(Errno) { try append(.links, number, count, 0) } catch {
+      // Where the change was announced it is counted at the next mount; else there was none.
+      lock.whileLocked { if !pendingLinks.contains(number) { links[number] = before } }
+      throw error
+    }
     lock.whileLocked { _ = pendingLinks.remove(number) }
   }
 
@@ -132,10 +141,17 @@ public final class InodeTable: @unchecked Sendable {
 
   private func append(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) throws(Errno) {
     let record = Self.encode(kind, a, b, c)
+    appendLock.lock()
+    defer { appendLock.unlock() }
     let written = try record.withBytes { bytes throws(Errno) in
       try FileSystemCall.write(descriptor, from: bytes)
     }
-    if written != record.count { throw Errno.noSpace }
+    if written != record.count {
+      // Half a record would be the end of all that follow it.
+      let size = try FileSystemCall.status(of: descriptor).size
+      try FileSystemCall.truncate(descriptor, to: size - Int64(written))
+      throw Errno.noSpace
+    }
     lock.whileLocked { records += 1 }
   }
 

@@ -146,7 +146,12 @@ extension Union {
       }
       try top.pseudoLinks.add(staged, number: number)
     }
-    let descriptor = try publish(staged, slot, isLinked: isLinked)
+    let descriptor: CInt
+    do throws(Errno) { descriptor = try publish(staged, slot, isLinked: isLinked) } catch {
+      // Under its number it would be seen by the other names.
+      if isLinked { try? top.pseudoLinks.remove(number) }
+      throw error
+    }
     if file.descriptor.load(ordering: .relaxed) >= 0 {
       try file.adopt(descriptor, readable: true, writable: true)
     } else {
