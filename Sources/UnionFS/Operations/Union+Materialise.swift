@@ -35,7 +35,10 @@ extension Union {
         } else {
           defer { forget(node: entry.node, count: 1) }
           try copyUp(slot)
-          try ensureName(current, name, slot)
+          try name.withUnsafeBufferPointer { buffer throws(Errno) in
+            guard let base = buffer.baseAddress else { return }
+            try ensureName(current, Name(unchecked: base, count: name.count - 1), slot)
+          }
         }
       }
     }
@@ -48,29 +51,27 @@ extension Union {
     }
   }
 
-  /// A name of a hard-linked file whose copy is on top becomes a link to it.
-  private func ensureName(_ directory: Directory, _ name: [CChar], _ slot: UInt32) throws(Errno) {
+  /// A name of a hard-linked file whose copy is on top, but not under this name, becomes a link to the
+  /// copy.
+  func ensureName(_ directory: Directory, _ name: Name, _ slot: UInt32) throws(Errno) {
     let top = try changing()
     let (number, isLinked) = nodes.lock.whileLocked {
       (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.flags.contains(.linked))
     }
     guard isLinked else { return }
+    try ensureOnTop(directory)
     try lockToWrite(directory)
     defer { directory.lock.unlock() }
-    try name.withUnsafeBufferPointer { buffer throws(Errno) in
-      guard let base = buffer.baseAddress else { return }
-      let own = Name(unchecked: base, count: name.count - 1)
-      let state = try nameState(directory, own)
-      guard state.isVisible, !state.isOnTop else { return }
-      let target = try topDescriptor(directory)
-      let links = try top.pseudoLinks.directory()
-      try keepingTimes(of: target.raw) { () throws(Errno) in
-        try top.pseudoLinks.withName(of: number) { link throws(Errno) in
-          try FileSystemCall.link(at: links, link, to: target.raw, base)
-        }
+    let state = try nameState(directory, name)
+    guard state.isVisible, !state.isOnTop else { return }
+    let target = try topDescriptor(directory)
+    let links = try top.pseudoLinks.directory()
+    try keepingTimes(of: target.raw) { () throws(Errno) in
+      try top.pseudoLinks.withName(of: number) { link throws(Errno) in
+        try FileSystemCall.link(at: links, link, to: target.raw, name.pointer)
       }
-      directory.index?.setTop(own, type: state.kind, inode: number, branches: [0])
     }
+    directory.index?.setTop(name, type: state.kind, inode: number, branches: [0])
   }
 
   /// After a directory has moved: neither it nor what is below it has anything under its new name on

@@ -99,39 +99,15 @@ extension Union {
         try nodes.directory(at: side.slot)
       }
       try lockToRead(directory)
-      let isPure = directory.branches == [0] || (directory.branches.count == 1 && directory.isOnTop)
+      let isPure = directory.branches.count == 1 && directory.isOnTop
       directory.lock.unlock()
       if isPure { return }
       if configuration.directoryRename == .exdev { throw Errno.improperLink }
       try materialise(directory)
     } else {
       try copyUp(side.slot)
-      try linkAlias(side)
+      try ensureName(side.directory, side.name, side.slot)
     }
-  }
-
-  /// A name of a hard-linked file whose copy is on top, but not under this name, becomes a link to
-  /// the copy.
-  private func linkAlias(_ side: Side) throws(Errno) {
-    let top = try changing()
-    let (number, flags) = nodes.lock.whileLocked {
-      (nodes.node(side.slot).pointee.inode, nodes.node(side.slot).pointee.flags)
-    }
-    guard flags.contains(.linked) else { return }
-    try ensureOnTop(side.directory)
-    try lockToWrite(side.directory)
-    defer { side.directory.lock.unlock() }
-    let state = try nameState(side.directory, side.name)
-    guard state.isVisible, !state.isOnTop else { return }
-    let target = try topDescriptor(side.directory)
-    let links = try top.pseudoLinks.directory()
-    try keepingTimes(of: target.raw) { () throws(Errno) in
-      try top.pseudoLinks.withName(of: number) { name throws(Errno) in
-        try FileSystemCall.link(at: links, name, to: target.raw, side.name.pointer)
-      }
-    }
-    side.directory.index?.setTop(
-      side.name, type: state.kind, inode: number, branches: [0])
   }
 
   // MARK: Locks
