@@ -31,7 +31,9 @@ extension Union {
       }
       if let kept { identity.number = kept }
     }
-    if attributes.linkCount > 1 && !attributes.isDirectory {
+    // A lower special file's names part at copy-up: it holds no data to share.
+    let mayShare = attributes.isRegular || isWritable(branch)
+    if attributes.linkCount > 1 && !attributes.isDirectory && mayShare {
       identity.isLinked = true
       if let top {
         identity.isPseudoLinked = top.pseudoLinks.contains(identity.number)

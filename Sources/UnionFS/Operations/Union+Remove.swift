@@ -70,7 +70,7 @@ extension Union {
       branch: Int(branch), device: found.device, inode: found.inode)
     if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
     if top.area.inodes.linkCount(of: number) != nil { return number }
-    return branch != 0 && found.linkCount > 1 ? number : nil
+    return branch != 0 && found.linkCount > 1 && found.isRegular ? number : nil
   }
 
   /// Bookkeeping after a non-directory lost a name: link counts, numbers, and the attributes that a
