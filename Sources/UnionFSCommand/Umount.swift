@@ -38,12 +38,13 @@ struct Umount: ParsableCommand {
   private func unmount(_ path: FilePath) throws(Failure) {
     let mount = try Self.find(path)
     try Self.checkOurs(mount)
-    let servers = lazy ? [] : MountUsers.servers(ofConnection: mount.connection)
+    // Another mount of the same union keeps its server. Asked before: afterwards a new mount may have
+    // the device's number.
+    let isLast = try MountTable.current().entries.count { $0.device == mount.device } == 1
+    let servers = lazy || !isLast ? [] : MountUsers.servers(ofConnection: mount.connection)
     do throws(Errno) { try Self.unmountPatiently(mount.mountPoint, lazy: lazy) } catch {
       throw Self.failure(error, mount.mountPoint)
     }
-    // Another mount of the same union keeps its server.
-    if try MountTable.current().entries.contains(where: { $0.device == mount.device }) { return }
     for server in servers { _ = ProcessTable.waitForEnd(of: server, milliseconds: 10_000) }
   }
 
