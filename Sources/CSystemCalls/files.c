@@ -10,54 +10,50 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
 
-static void convert(const struct stat *from, struct csys_attributes *to) {
-  to->device = from->st_dev;
-  to->inode = from->st_ino;
-  to->links = from->st_nlink;
-  to->special_device = from->st_rdev;
-  to->mode = from->st_mode;
-  to->owner = from->st_uid;
-  to->group = from->st_gid;
-  to->block_size = (uint32_t)from->st_blksize;
-  to->size = from->st_size;
-  to->blocks = from->st_blocks;
-  to->access_seconds = from->st_atim.tv_sec;
-  to->access_nanoseconds = (uint32_t)from->st_atim.tv_nsec;
-  to->modification_seconds = from->st_mtim.tv_sec;
-  to->modification_nanoseconds = (uint32_t)from->st_mtim.tv_nsec;
-  to->change_seconds = from->st_ctim.tv_sec;
-  to->change_nanoseconds = (uint32_t)from->st_ctim.tv_nsec;
-  to->padding = 0;
+// statx(2) rather than stat(2): the same time, and it tells the birth time and the inode flags that
+// forbid changes.
+static int status(int directory, const char *name, int flags, struct csys_attributes *to) {
+  struct statx from;
+  int result = RETRY(statx(directory, name, flags, STATX_BASIC_STATS | STATX_BTIME, &from));
+  if (result < 0) return result;
+  to->device = makedev(from.stx_dev_major, from.stx_dev_minor);
+  to->inode = from.stx_ino;
+  to->links = from.stx_nlink;
+  to->special_device = makedev(from.stx_rdev_major, from.stx_rdev_minor);
+  to->mode = from.stx_mode;
+  to->owner = from.stx_uid;
+  to->group = from.stx_gid;
+  to->block_size = from.stx_blksize;
+  to->size = (int64_t)from.stx_size;
+  to->blocks = (int64_t)from.stx_blocks;
+  to->access_seconds = from.stx_atime.tv_sec;
+  to->access_nanoseconds = from.stx_atime.tv_nsec;
+  to->modification_seconds = from.stx_mtime.tv_sec;
+  to->modification_nanoseconds = from.stx_mtime.tv_nsec;
+  to->change_seconds = from.stx_ctime.tv_sec;
+  to->change_nanoseconds = from.stx_ctime.tv_nsec;
+  to->birth = (from.stx_mask & STATX_BTIME)
+                  ? from.stx_btime.tv_sec * 1000000000LL + from.stx_btime.tv_nsec
+                  : 0;
+  to->flags = (from.stx_attributes & STATX_ATTR_IMMUTABLE ? CSYS_IMMUTABLE : 0) |
+              (from.stx_attributes & STATX_ATTR_APPEND ? CSYS_APPEND_ONLY : 0);
+  return 0;
 }
 
 int csys_stat_at(int directory, const char *name, int follow, struct csys_attributes *out) {
-  struct stat st;
   int flags = (follow ? 0 : AT_SYMLINK_NOFOLLOW) | (name[0] == 0 ? AT_EMPTY_PATH : 0);
-  int result = RETRY(fstatat(directory, name, &st, flags | AT_NO_AUTOMOUNT));
-  if (result == 0) convert(&st, out);
-  return result;
+  return status(directory, name, flags | AT_NO_AUTOMOUNT, out);
 }
 
 int csys_stat_descriptor(int descriptor, struct csys_attributes *out) {
-  struct stat st;
-  int result = RETRY(fstat(descriptor, &st));
-  if (result == 0) convert(&st, out);
-  return result;
-}
-
-int csys_birth_at(int directory, const char *name, int64_t *out) {
-  struct statx st;
-  int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] == 0 ? AT_EMPTY_PATH : 0);
-  int result = RETRY(statx(directory, name, flags, STATX_BTIME, &st));
-  if (result < 0) return result;
-  *out = (st.stx_mask & STATX_BTIME) ? st.stx_btime.tv_sec * 1000000000LL + st.stx_btime.tv_nsec : 0;
-  return 0;
+  return status(descriptor, "", AT_EMPTY_PATH, out);
 }
 
 int csys_open_at(int directory, const char *name, int flags, unsigned mode) {

@@ -32,7 +32,7 @@ public enum FileKind: UInt8, Sendable {
   @inlinable public var modeBits: UInt32 { UInt32(rawValue) << 12 }
 }
 
-/// What stat(2) tells of a file. Sizes in bytes, blocks of 512 bytes.
+/// What statx(2) tells of a file. Sizes in bytes, blocks of 512 bytes.
 public struct Attributes: Sendable, BitwiseCopyable {
   public var device: UInt64 = 0
   public var inode: UInt64 = 0
@@ -47,9 +47,17 @@ public struct Attributes: Sendable, BitwiseCopyable {
   public var accessed = Timestamp(seconds: 0, nanoseconds: 0)
   public var modified = Timestamp(seconds: 0, nanoseconds: 0)
   public var changed = Timestamp(seconds: 0, nanoseconds: 0)
+  /// Nanoseconds since the epoch, 0 where the file system keeps no birth time.
+  public var birth: Int64 = 0
+  /// chattr(1)'s `i`: nothing of the file may change.
+  public var isImmutable = false
+  /// chattr(1)'s `a`: only what is appended may change.
+  public var isAppendOnly = false
 
   public init() {}
 
+  /// Whether it may be neither removed nor renamed nor linked.
+  @inlinable public var isProtected: Bool { isImmutable || isAppendOnly }
   @inlinable public var type: FileKind { FileKind(mode: mode) }
   @inlinable public var isDirectory: Bool { mode & 0xF000 == 0x4000 }
   @inlinable public var isRegular: Bool { mode & 0xF000 == 0x8000 }
@@ -72,6 +80,9 @@ public struct Attributes: Sendable, BitwiseCopyable {
     modified = Timestamp(
       seconds: from.modification_seconds, nanoseconds: from.modification_nanoseconds)
     changed = Timestamp(seconds: from.change_seconds, nanoseconds: from.change_nanoseconds)
+    birth = from.birth
+    isImmutable = from.flags & UInt32(CSYS_IMMUTABLE) != 0
+    isAppendOnly = from.flags & UInt32(CSYS_APPEND_ONLY) != 0
   }
 }
 

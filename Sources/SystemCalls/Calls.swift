@@ -55,7 +55,7 @@ func lookFlags(_ name: CName) -> CInt { AT_SYMLINK_NOFOLLOW | (name[0] == 0 ? 0x
 public enum FileSystemCall {
   // MARK: Looking
 
-  /// fstatat(2), never following a final symbolic link.
+  /// statx(2), never following a final symbolic link.
   public static func status(at directory: CInt, _ name: CName) throws(Errno) -> Attributes {
     var raw = csys_attributes()
     _ = try check(csys_stat_at(directory, name, 0, &raw))
@@ -80,7 +80,7 @@ public enum FileSystemCall {
     return Attributes(raw)
   }
 
-  /// fstat(2).
+  /// statx(2) of what is open.
   public static func status(of descriptor: CInt) throws(Errno) -> Attributes {
     var raw = csys_attributes()
     _ = try check(csys_stat_descriptor(descriptor, &raw))
@@ -92,13 +92,6 @@ public enum FileSystemCall {
     var raw = csys_attributes()
     _ = try check(csys_stat_at(AT_FDCWD, path, 1, &raw))
     return Attributes(raw)
-  }
-
-  /// The birth time in nanoseconds since the epoch, 0 where the file system keeps none (statx(2)).
-  public static func birth(at directory: CInt, _ name: CName) throws(Errno) -> Int64 {
-    var time: Int64 = 0
-    _ = try check(csys_birth_at(directory, name, &time))
-    return time
   }
 
   /// readlinkat(2): the target's length; at most `buffer.count` bytes are stored.
@@ -241,5 +234,15 @@ public enum FileSystemCall {
 
   public static func setFlags(of descriptor: CInt, _ flags: UInt32) throws(Errno) {
     _ = try check(csys_set_flags(descriptor, flags))
+  }
+
+  /// ioctl(2) with a pointer to as many bytes as the command takes.
+  public static func control(
+    _ descriptor: CInt, _ command: UInt, _ argument: inout [UInt8]
+  ) throws(Errno) {
+    let result = argument.withUnsafeMutableBytes {
+      csys_ioctl_pointer(descriptor, command, $0.baseAddress)
+    }
+    _ = try check(result)
   }
 }

@@ -11,6 +11,7 @@ internal import UnionCore
 final class Union: @unchecked Sendable {
   let branches: BranchSet
   let numbers: InodeNumbers
+  let hiddenLinks: HiddenLinks
   let configuration: UnionConfiguration
   /// What changing the top branch takes; nil on a read-only union.
   let top: Top?
@@ -47,6 +48,7 @@ final class Union: @unchecked Sendable {
     self.configuration = configuration
     keepsAccessTimes = configuration.mountOptions.contains("noatime")
     numbers = InodeNumbers(branches)
+    hiddenLinks = HiddenLinks(branches, numbers: numbers)
     top = try branches.writable.map { (branch) throws(Errno) in
       try Self.openTop(branch, durability: configuration.durability)
     }
@@ -64,11 +66,13 @@ final class Union: @unchecked Sendable {
       _ = descriptors.put(root, branch: UInt16(branch.index), DirectoryDescriptor(descriptor))
     }
     let attributes = branches[0].rootAttributes
+    root.protection = Protection(attributes)
     nodes = NodeTable(
       root: root,
       inode: numbers.number(branch: 0, device: attributes.device, inode: attributes.inode),
       branch: 0)
     switchesIDs = Self.prepareToSwitchIDs()
+    try makeUpForCrash()
     try recountLinks()
   }
 
@@ -91,6 +95,17 @@ final class Union: @unchecked Sendable {
       area: area, whiteouts: try Whiteouts(on: branch, area: area),
       copyUp: CopyUp(area: area, flushing: flushing), pseudoLinks: try PseudoLinks(on: branch))
   }
+
+  /// After a mount that ended without a word, whiteouts that hide nothing may lie on the top branch.
+  /// Before the mount, so nothing else happens meanwhile.
+  private func makeUpForCrash() throws(Errno) {
+    guard let top, top.area.inodes.hasUncertainMarkers else { return }
+    removeNeedlessMarkers(on: branches)
+    try top.area.inodes.settleMarkers()
+  }
+
+  /// The last mount's word: nothing is left half done.
+  func finish() { try? top?.area.inodes.settleMarkers() }
 
   /// CAP_SETUID and CAP_SETGID, and the kernel's word that capabilities stay when the ids change.
   private static func prepareToSwitchIDs() -> Bool {

@@ -6,6 +6,7 @@ public import UnionCore
 /// A union that is mounted and served by this process.
 public final class UnionMount: Sendable {
   private let session: Session
+  private let union: Union
   private let signals: CInt
   private let over: CInt
   private let mountPoint: String
@@ -16,7 +17,6 @@ public final class UnionMount: Sendable {
     mountPoint = configuration.mountPoint
     let branches = try BranchSet(
       configuration.branches, mountPoint: mountPoint, readOnly: configuration.readOnly)
-    let union: Union
     do throws(Errno) {
       union = try Union(branches, configuration: configuration)
       signals = try ProcessCall.signalDescriptor()
@@ -72,6 +72,7 @@ public final class UnionMount: Sendable {
       throw Failure(.failed, "the mount \(mountPoint) cannot be served: \(error)")
     }
     session.close()
+    union.finish()
   }
 
   /// A signal asks for the end. What the kernel holds of shared mappings is flushed first: an unmount

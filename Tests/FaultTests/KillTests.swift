@@ -37,6 +37,7 @@ import Testing
     try u.clearDeadMount(of: server)
     try u.mount()
     #expect(try u.leftovers() == [], at)
+    #expect(try u.needlessWhiteouts(in: "\(call)") == [], at)
     try check(folder, scenario, reference, isAcknowledged: error == nil, at)
     return true
   }

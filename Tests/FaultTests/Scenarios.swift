@@ -179,6 +179,10 @@ extension Scenario {
     Scenario("chmod a lower name of several", lower: linked) { try ($0 / "a").chmod(0o600) },
     Scenario("chmod a lower directory", lower: tree) { try ($0 / "d/e").chmod(0o700) },
     Scenario("chmod a lower fifo", lower: [.special("p", .fifo)]) { try ($0 / "p").chmod(0o600) },
+    Scenario(
+      "chmod a lower fifo of several names",
+      lower: [.special("p", .fifo), .hardLink("q", of: "p")]
+    ) { try ($0 / "q").chmod(0o600) },
     Scenario("chown lower", lower: [rich]) { try ($0 / "a").chown(7, 8) },
     Scenario("chown a lower symlink", lower: [.symlink("l", to: "x")]) {
       try ($0 / "l").chown(7, 8)

@@ -106,11 +106,23 @@ public final class File: Sendable {
     try check(ct_fchown(descriptor, uid, gid))
   }
 
+  /// ioctl(2) of a command that writes four bytes.
+  public func control(_ command: UInt32) throws(Errno) {
+    var argument: UInt32 = 0
+    try check(ct_ioctl(descriptor, command, &argument))
+  }
+
   /// ioctl FS_IOC_GETFLAGS.
   public func flags() throws(Errno) -> Int32 {
     var flags: Int32 = 0
     try check(ct_file_flags(descriptor, &flags))
     return flags
+  }
+
+  /// ioctl FS_IOC_SETFLAGS.
+  public func setFlags(_ flags: Int32) throws(Errno) {
+    var flags = flags
+    try check(ct_ioctl(descriptor, 0x4008_6602, &flags))
   }
 
   public func duplicate() throws(Errno) -> File {

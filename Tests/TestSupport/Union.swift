@@ -251,6 +251,23 @@ public final class Union {
     }
   }
 
+  /// The whiteouts in a folder of the top branch that hide nothing: beside an entry, in an opaque
+  /// directory, or of a name that no lower branch has. For lower branches without whiteouts.
+  public func needlessWhiteouts(in folder: Path) throws -> [Path] {
+    var found: [Path] = []
+    guard let entries = try? (top / folder).entries() else { return [] }
+    let isOpaque = entries.contains { $0.name == ".wh..wh..opq" }
+    for entry in entries where entry.name.isReserved && entry.name != ".wh..wh..opq" {
+      let hidden = folder / Path(bytes: Array(entry.name.bytes.dropFirst(4)))
+      let isNeeded = branches.dropFirst().contains { ($0 / hidden).exists }
+      if isOpaque || !isNeeded || (top / hidden).exists { found.append(folder / entry.name) }
+    }
+    for entry in entries where try (top / folder / entry.name).stat().kind == .directory {
+      found += try needlessWhiteouts(in: folder / entry.name)
+    }
+    return found
+  }
+
   func checkModel(_ shown: [String]) throws {
     let model = AufsModel(
       zip(branches, specification).map {

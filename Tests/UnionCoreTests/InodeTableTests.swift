@@ -36,8 +36,8 @@ private func withFolder(_ body: (FilePath, CInt) throws -> Void) throws {
     try withFolder { _, folder in
       let table = try InodeTable(in: folder)
       try table.record(top: 10, birth: 5, number: 100)
-      #expect(try table.number(ofTop: 10) { () throws(Errno) in 5 } == 100)
-      #expect(try table.number(ofTop: 10) { () throws(Errno) in 6 } == nil)
+      #expect(table.number(ofTop: 10, birth: 5) == 100)
+      #expect(table.number(ofTop: 10, birth: 6) == nil)
       #expect(table.number(ofTop: 10) == nil)
     }
   }

@@ -19,19 +19,22 @@ uint64_t csys_fault_count(void);
 int csys_fault_hit(void);
 static inline int csys_fault(void) { return csys_fault_mode_now != CSYS_FAULT_OFF && csys_fault_hit(); }
 
-/// What stat(2) tells, in fixed-width fields.
+/// Inode flags that statx(2) tells.
+enum { CSYS_IMMUTABLE = 1, CSYS_APPEND_ONLY = 2 };
+
+/// What statx(2) tells, in fixed-width fields. `birth` is in nanoseconds since the epoch, 0 where the
+/// file system keeps none.
 struct csys_attributes {
   uint64_t device, inode, links, special_device;
   uint32_t mode, owner, group, block_size;
   int64_t size, blocks;
   int64_t access_seconds, modification_seconds, change_seconds;
-  uint32_t access_nanoseconds, modification_nanoseconds, change_nanoseconds, padding;
+  int64_t birth;
+  uint32_t access_nanoseconds, modification_nanoseconds, change_nanoseconds, flags;
 };
 
 int csys_stat_at(int directory, const char *name, int follow, struct csys_attributes *out);
 int csys_stat_descriptor(int descriptor, struct csys_attributes *out);
-/// The birth time in nanoseconds since the epoch, 0 where the file system keeps none.
-int csys_birth_at(int directory, const char *name, int64_t *out);
 
 int csys_open_at(int directory, const char *name, int flags, unsigned mode);
 int csys_rename_at(int from, const char *name, int to, const char *target, unsigned flags);

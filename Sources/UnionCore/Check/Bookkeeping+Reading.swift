@@ -74,7 +74,7 @@ extension Bookkeeping {
     guard let found = try? FileSystemCall.status(at: directory, raw) else { return nil }
     var number = numbers.number(branch: 0, device: found.device, inode: found.inode)
     if case .read(let survey) = table, let origin = survey.origins[found.inode],
-      origin.birth == 0 || (try? FileSystemCall.birth(at: directory, raw)) == origin.birth
+      origin.birth == 0 || found.birth == origin.birth
     {
       number = origin.number
     }
@@ -98,9 +98,8 @@ extension Bookkeeping {
       let area = try open(workArea, in: branch.root)
       defer { FileSystemCall.close(area) }
       let raw = name.map { CChar(bitPattern: $0) } + [0]
-      let inode = try FileSystemCall.status(at: directory, raw).inode
-      try InodeTable(in: area).record(
-        top: inode, birth: try FileSystemCall.birth(at: directory, raw), number: number)
+      let file = try FileSystemCall.status(at: directory, raw)
+      try InodeTable(in: area).record(top: file.inode, birth: file.birth, number: number)
     case .none, .removeMarker, .removeLongWhiteout, .makeOpaque: return "nothing here mends it"
     }
     return nil

@@ -37,6 +37,10 @@ public struct CheckWalk<Branches: CheckedBranches> {
   private let mayRepair: (Int) -> Bool
   private let watched: (Int, UInt64) -> UInt64?
   private let emit: (Finding) -> Void
+  /// The kinds that are looked for.
+  private let kinds: Set<Finding.Kind>
+  /// Nothing is read that has no part in this branch.
+  private let onlyBranch: Int?
   private var frames: [Frame] = []
   private var lost: Set<Int> = []
   /// Those of the numbers asked for that lower branches show.
@@ -47,8 +51,11 @@ public struct CheckWalk<Branches: CheckedBranches> {
   public init(
     _ branches: Branches, mode: RepairMode, mayRepair: @escaping (Int) -> Bool,
     watched: @escaping (Int, UInt64) -> UInt64? = { _, _ in nil },
+    kinds: Set<Finding.Kind> = Set(Finding.Kind.allCases), onlyBranch: Int? = nil,
     emit: @escaping (Finding) -> Void
   ) {
+    self.kinds = kinds
+    self.onlyBranch = onlyBranch
     self.branches = branches
     self.mode = mode
     self.mayRepair = mayRepair
@@ -115,9 +122,11 @@ public struct CheckWalk<Branches: CheckedBranches> {
       listings.append(listing)
     }
     let rules = DirectoryRules(frame.parts, listings, watched: watched)
-    frames[position].children = rules.children
+    frames[position].children = rules.children.filter { child in
+      onlyBranch.map { only in child.parts.contains { $0.branch == only } } ?? true
+    }
     shownNumbers.formUnion(rules.shownNumbers)
-    for finding in rules.findings { settle(finding) }
+    for finding in rules.findings where kinds.contains(finding.kind) { settle(finding) }
   }
 
   /// Mends what is to be mended, and tells of it.

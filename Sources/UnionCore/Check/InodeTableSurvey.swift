@@ -57,8 +57,8 @@ struct InodeTableSurvey: Sendable, Equatable {
     case .origin: origins[record.a] = (Int64(bitPattern: record.b), record.c)
     case .forget: origins[record.a] = nil
     case .links: links[record.a] = record.b == 0 ? nil : record.b
-    // Counted anew at the next mount.
-    case .pending: break
+    // Made up for at the next mount.
+    case .pending, .markers: break
     }
   }
 }

@@ -40,23 +40,31 @@ public struct CopyUp: Sendable {
     try copyMetadata(
       from: source, to: staged.descriptor, attributes, keepsTimes: size == nil)
     if flushing != .nothing && wanted > 0 { try FileSystemCall.sync(staged.descriptor) }
+    try InodeFlags.copy(from: source, to: staged.descriptor)
     try record(staged.descriptor, ReservedName.itself, number)
     return staged
   }
 
   /// Copies a directory (without what is in it), a symbolic link, a device, FIFO or socket to
   /// `target`, and shows it there in one step. EEXIST where the name is taken.
+  ///
+  /// - Parameter links: where the copy of a hard-linked file lies for its other names.
   public func copyOther(
     at directory: CInt, _ name: CName, _ attributes: Attributes, number: UInt64,
-    to targetDirectory: CInt, _ target: CName
+    links: PseudoLinks? = nil, to targetDirectory: CInt, _ target: CName
   ) throws(Errno) {
     try area.withFreshName { fresh throws(Errno) in
       try makeOther(at: directory, name, attributes, fresh)
       do throws(Errno) {
         try copyOtherMetadata(at: directory, name, attributes, to: fresh)
         try record(area.descriptor, fresh, number)
+        try links?.add(number: number) { (directory, name) throws(Errno) in
+          try FileSystemCall.link(at: area.descriptor, fresh, to: directory, name)
+        }
         try publish(fresh, attributes, to: targetDirectory, target)
       } catch {
+        // Under its number it would be seen by the other names.
+        try? links?.remove(number)
         try? removeOne(at: area.descriptor, fresh)
         throw error
       }
@@ -79,6 +87,12 @@ public struct CopyUp: Sendable {
       flags: FileSystemCall.RenameFlag.noReplace)
     if isLocked {
       try FileSystemCall.changeMode(at: targetDirectory, target, attributes.permissions)
+    }
+    if attributes.isDirectory && attributes.isProtected,
+      let shown = try? InodeFlags.openDirectory(targetDirectory, target)
+    {
+      InodeFlags.protect(shown, as: attributes)
+      FileSystemCall.close(shown)
     }
   }
 
@@ -129,6 +143,9 @@ public struct CopyUp: Sendable {
     if !attributes.isSymbolicLink {
       try FileSystemCall.changeMode(at: own, fresh, attributes.permissions)
     }
+    if attributes.isDirectory {
+      try InodeFlags.copy(ofDirectory: directory, name, to: own, fresh)
+    }
     try FileSystemCall.changeTimes(
       at: own, fresh, accessed: .to(attributes.accessed), modified: .to(attributes.modified))
   }
@@ -157,8 +174,7 @@ public struct CopyUp: Sendable {
 
   /// Notes the number that the file at `name` keeps, before anybody can see it.
   private func record(_ directory: CInt, _ name: CName, _ number: UInt64) throws(Errno) {
-    let inode = try FileSystemCall.status(at: directory, name).inode
-    try area.inodes.record(
-      top: inode, birth: FileSystemCall.birth(at: directory, name), number: number)
+    let copy = try FileSystemCall.status(at: directory, name)
+    try area.inodes.record(top: copy.inode, birth: copy.birth, number: number)
   }
 }

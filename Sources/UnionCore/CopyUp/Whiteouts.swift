@@ -33,12 +33,14 @@ public final class Whiteouts: @unchecked Sendable {
 
   /// Hides `name` in `directory`; nothing where it is hidden already.
   public func hide(_ name: Name, in directory: CInt) throws(Errno) {
+    try area.inodes.expectMarkers()
     if name.needsLongWhiteout { return try hideLong(name, in: directory) }
     try name.withWhiteoutName { whiteout throws(Errno) in try make(whiteout, in: directory) }
   }
 
   /// Makes `directory` opaque; nothing where it is so already.
   public func makeOpaque(_ directory: CInt) throws(Errno) {
+    try area.inodes.expectMarkers()
     try make(ReservedName.opaque, in: directory)
   }
 

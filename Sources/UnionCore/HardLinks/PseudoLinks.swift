@@ -1,4 +1,4 @@
-internal import SystemCalls
+public import SystemCalls
 public import SystemPackage
 
 /// The copies of hard-linked lower files. A file that several names of a lower branch share is copied
@@ -58,7 +58,7 @@ public final class PseudoLinks: @unchecked Sendable {
 
   /// Calls `body` with the name of a file here.
   public func withName<Result>(
-    of number: UInt64, _ body: (UnsafePointer<CChar>) throws(Errno) -> Result
+    of number: UInt64, _ body: (CName) throws(Errno) -> Result
   ) throws(Errno) -> Result {
     let outcome: Swift.Result<Result, Errno> = String(number, radix: 16).withCString { name in
       do throws(Errno) { return .success(try body(name)) } catch { return .failure(error) }
@@ -66,17 +66,17 @@ public final class PseudoLinks: @unchecked Sendable {
     return try outcome.get()
   }
 
-  /// Adds a staged file before any of its names is published.
-  public func add(_ staged: borrowing StagedFile, number: UInt64) throws(Errno) {
+  /// Adds a staged copy before any of its names is published; `link` gives it a further name.
+  public func add(
+    number: UInt64, _ link: (_ directory: CInt, CName) throws(Errno) -> Void
+  ) throws(Errno) {
     let directory = try directory()
-    do throws(Errno) {
-      try withName(of: number) { name throws(Errno) in try staged.link(at: directory, name) }
-    } catch {
-      guard error == .fileExists else { throw error }
-      // Left by a crash before the number was known here; what it holds was never acknowledged.
-      try withName(of: number) { name throws(Errno) in
+    try withName(of: number) { name throws(Errno) in
+      do throws(Errno) { try link(directory, name) } catch {
+        guard error == .fileExists else { throw error }
+        // Left by a crash before the number was known here; what it holds was never acknowledged.
         try FileSystemCall.unlink(at: directory, name)
-        try staged.link(at: directory, name)
+        try link(directory, name)
       }
     }
     lock.whileLocked { _ = numbers.insert(number) }

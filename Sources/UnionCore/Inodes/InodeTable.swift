@@ -20,6 +20,7 @@ public final class InodeTable: @unchecked Sendable {
     case forget = 2
     case links = 3
     case pending = 4
+    case markers = 5
   }
 
   /// One record of the file, taken apart.
@@ -58,6 +59,8 @@ public final class InodeTable: @unchecked Sendable {
   /// Files whose count is about to change: where a crash comes first, it has to be counted again.
   private var pendingLinks: Set<UInt64> = []
   private var records = 0
+  /// Whether a crash now could leave a whiteout that hides nothing.
+  private var mayLeaveMarkers = false
 
   /// Opens the table in the work area, dropping a torn end; makes it where there is none.
   init(in workArea: CInt) throws(Errno) {
@@ -84,10 +87,10 @@ public final class InodeTable: @unchecked Sendable {
   /// The same, for a file that was found by name: a record of another file that had the inode before
   /// is dropped.
   public func number(
-    ofTop inode: UInt64, birth: () throws(Errno) -> Int64
-  ) throws(Errno) -> UInt64? {
+    ofTop inode: UInt64, birth: Int64
+  ) -> UInt64? {
     guard let origin = lock.whileLocked({ origins[inode] }) else { return nil }
-    if origin.birth != 0, try birth() != origin.birth {
+    if origin.birth != 0, birth != origin.birth {
       forget(top: inode)
       return nil
     }
@@ -138,6 +141,25 @@ public final class InodeTable: @unchecked Sendable {
 
   /// The files whose count has to be found out anew: a crash came between the two.
   public var uncertain: Set<UInt64> { lock.whileLocked { pendingLinks } }
+
+  // MARK: Markers
+
+  /// Whether the last mount ended without a word after it had begun to change whiteouts.
+  public var hasUncertainMarkers: Bool { lock.whileLocked { mayLeaveMarkers } }
+
+  /// Whiteouts or opaque markers are about to come or go in more than one step. Recorded once a mount.
+  public func expectMarkers() throws(Errno) {
+    if hasUncertainMarkers { return }
+    try append(.markers, 1, 0, 0)
+    lock.whileLocked { mayLeaveMarkers = true }
+  }
+
+  /// Every whiteout hides something: a clean end, or one that was made up for.
+  public func settleMarkers() throws(Errno) {
+    guard hasUncertainMarkers else { return }
+    try append(.markers, 0, 0, 0)
+    lock.whileLocked { mayLeaveMarkers = false }
+  }
 
   private func append(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) throws(Errno) {
     let record = Self.encode(kind, a, b, c)
@@ -214,6 +236,7 @@ public final class InodeTable: @unchecked Sendable {
       links[record.a] = record.b == 0 ? nil : record.b
       pendingLinks.remove(record.a)
     case .pending: pendingLinks.insert(record.a)
+    case .markers: mayLeaveMarkers = record.a != 0
     }
     return true
   }
@@ -225,6 +248,7 @@ public final class InodeTable: @unchecked Sendable {
       bytes += Self.encode(.origin, inode, UInt64(bitPattern: origin.birth), origin.number)
     }
     for (number, count) in links { bytes += Self.encode(.links, number, count, 0) }
+    if mayLeaveMarkers { bytes += Self.encode(.markers, 1, 0, 0) }
     for number in pendingLinks { bytes += Self.encode(.pending, number, 0, 0) }
     try FileSystemCall.truncate(descriptor, to: 0)
     _ = try bytes.withBytes { raw throws(Errno) in

@@ -22,6 +22,9 @@ final class OpenFile: @unchecked Sendable {
   /// Whether set-user-ID bits or file capabilities may have to go at a write.
   let mayHavePrivileges = Atomic<Bool>(true)
 
+  /// Whether chattr(1) may forbid to write, so that an open has to look.
+  let mayBeProtected = Atomic<Bool>(false)
+
   /// Handles and requests that use it. Guarded by the node table's lock.
   var users = 0
 

@@ -27,6 +27,13 @@ final class Directory: @unchecked Sendable {
   /// Removed, or replaced by a rename: no name can be made here any more.
   var isRemoved = false
 
+  /// What chattr(1) forbids here.
+  var protection: Protection {
+    get { Protection(rawValue: protectionBits.load(ordering: .relaxed)) }
+    set { protectionBits.store(newValue.rawValue, ordering: .relaxed) }
+  }
+  private let protectionBits = Atomic<UInt8>(0)
+
   /// Whether more than one branch may be part of it; read without a lock.
   let isMerged: Atomic<Bool>
 

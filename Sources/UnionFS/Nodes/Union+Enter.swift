@@ -25,28 +25,42 @@ extension Union {
     var identity = Identity(
       number: numbers.number(
         branch: Int(branch), device: attributes.device, inode: attributes.inode))
-    if isWritable(branch), let top {
-      let kept = try top.area.inodes.number(ofTop: attributes.inode) { () throws(Errno) in
-        try FileSystemCall.birth(at: place, name)
-      }
-      if let kept { identity.number = kept }
+    if isWritable(branch), let top,
+      let kept = top.area.inodes.number(ofTop: attributes.inode, birth: attributes.birth)
+    {
+      identity.number = kept
     }
-    // A lower special file's names part at copy-up: it holds no data to share.
-    let mayShare = attributes.isRegular || isWritable(branch)
-    if attributes.linkCount > 1 && !attributes.isDirectory && mayShare {
-      identity.isLinked = true
-      if let top {
-        identity.isPseudoLinked = top.pseudoLinks.contains(identity.number)
-        if identity.isPseudoLinked && branch != 0 {
-          attributes = try pseudoAttributes(identity.number)
-        }
-        if let count = top.area.inodes.linkCount(of: identity.number) {
-          attributes.linkCount = count
-        }
-      }
+    if attributes.linkCount > 1 && !attributes.isDirectory {
+      try countLinks(&attributes, &identity, branch)
     }
     attributes.inode = identity.number
     return identity
+  }
+
+  /// A file that has several names in its branch: how many the view shows, and where its copy is.
+  private func countLinks(
+    _ attributes: inout Attributes, _ identity: inout Identity, _ branch: UInt16
+  ) throws(Errno) {
+    if let top {
+      identity.isPseudoLinked = top.pseudoLinks.contains(identity.number)
+      if identity.isPseudoLinked && branch != 0 {
+        attributes = try pseudoAttributes(identity.number)
+      }
+      if let count = top.area.inodes.linkCount(of: identity.number) {
+        attributes.linkCount = count
+        identity.isLinked = true
+        return
+      }
+    }
+    if branch != 0 { attributes.linkCount = try visibleLinks(attributes, identity.number) }
+    identity.isLinked = attributes.linkCount > 1
+  }
+
+  /// How many names of a hard-linked lower file show, before this program has hidden any.
+  func visibleLinks(_ found: Attributes, _ number: UInt64) throws(Errno) -> UInt64 {
+    guard found.linkCount > 1 else { return found.linkCount }
+    if !hiddenLinks.isKnown { Session.willBlock() }
+    return max(found.linkCount - min(try hiddenLinks.count(of: number), found.linkCount), 1)
   }
 
   /// The attributes of a hard-linked file's copy.
@@ -87,6 +101,7 @@ extension Union {
     node.pointee.lookups += 1
     if kind == .directory, let known = try? nodes.directory(at: slot) {
       attributes.linkCount = linkCount(known, attributes)
+      known.protection = Protection(attributes)
     }
     return EntryReply(
       node: NodeTable.id(slot, generation: node.pointee.generation),

@@ -73,11 +73,13 @@ extension Union {
         try? FileSystemCall.changeMode(at: directory, ReservedName.itself, before.permissions)
       }
     }
-    try body()
-    // What was done is done: a time that cannot be put back is no reason to say that it was not.
-    try? FileSystemCall.changeTimes(
-      at: directory, ReservedName.itself, accessed: .to(before.accessed),
-      modified: .to(before.modified))
+    try InodeFlags.unprotected(directory, before) { () throws(Errno) in
+      try body()
+      // What was done is done: a time that cannot be put back is no reason to say that it was not.
+      try? FileSystemCall.changeTimes(
+        at: directory, ReservedName.itself, accessed: .to(before.accessed),
+        modified: .to(before.modified))
+    }
   }
 
   // MARK: Files
@@ -85,8 +87,10 @@ extension Union {
   /// Makes sure that a file's content and attributes are on the top branch. For a directory see
   /// `ensureOnTop`.
   ///
-  /// - Parameter size: the copy's size in bytes, as truncate(2) makes it; nil for the lower file's.
-  func copyUp(_ slot: UInt32, size: Int64? = nil) throws(Errno) {
+  /// - Parameters:
+  ///   - size: the copy's size in bytes, as truncate(2) makes it; nil for the lower file's.
+  ///   - allowsProtected: also of a file that is immutable; otherwise EPERM.
+  func copyUp(_ slot: UInt32, size: Int64? = nil, allowsProtected: Bool = false) throws(Errno) {
     let (kind, branch) = nodes.lock.whileLocked {
       (nodes.node(slot).pointee.kind, nodes.node(slot).pointee.branch)
     }
@@ -97,12 +101,14 @@ extension Union {
     if isWritable(branch) { return }
     let file = openFile(slot)
     defer { letGo(file, slot) }
-    try copyUp(file, slot, size: size)
+    try copyUp(file, slot, size: size, allowsProtected: allowsProtected)
   }
 
   /// The same for a file that is held already. False where it was on top.
   @discardableResult
-  func copyUp(_ file: OpenFile, _ slot: UInt32, size: Int64? = nil) throws(Errno) -> Bool {
+  func copyUp(
+    _ file: OpenFile, _ slot: UInt32, size: Int64? = nil, allowsProtected: Bool = false
+  ) throws(Errno) -> Bool {
     _ = try changing()
     file.lock.lock()
     defer { file.lock.unlock() }
@@ -113,7 +119,7 @@ extension Union {
     case .named(let parent, _):
       try ensureOnTop(parent)
       if kind(slot) == .regular {
-        try copyUpRegular(file, slot, size: size)
+        try copyUpRegular(file, slot, size: size, allowsProtected: allowsProtected)
       } else {
         try copyUpSpecial(slot)
       }
@@ -123,28 +129,27 @@ extension Union {
   }
 
   /// The content is copied without any directory's lock; the name is checked again to publish it.
-  private func copyUpRegular(_ file: OpenFile, _ slot: UInt32, size: Int64?) throws(Errno) {
+  private func copyUpRegular(
+    _ file: OpenFile, _ slot: UInt32, size: Int64?, allowsProtected: Bool
+  ) throws(Errno) {
     let top = try changing()
-    var isLinked = false
-    var links: UInt64 = 1
-    let number = nodes.lock.whileLocked { () -> UInt64 in
-      isLinked = nodes.node(slot).pointee.flags.contains(.linked)
-      return nodes.node(slot).pointee.inode
-    }
+    let (number, isLinked) = identity(slot)
     let source = try withPlace(slot) { place throws(Errno) in
       try openContent(place, write: false)
     }
     defer { FileSystemCall.close(source.descriptor) }
     let attributes = try FileSystemCall.status(of: source.descriptor)
+    if !allowsProtected && (attributes.isImmutable || attributes.isAppendOnly && size != nil) {
+      throw Errno.notPermitted
+    }
     if min(attributes.size, size ?? attributes.size) > 0 { Session.willBlock() }
-    links = attributes.linkCount
     let staged = try top.copyUp.stageFile(
       source.descriptor, attributes, size: size, number: number)
     if isLinked {
-      if top.area.inodes.linkCount(of: number) == nil {
-        try top.area.inodes.setLinkCount(of: number, to: links)
+      try recordLinkCount(attributes, number)
+      try top.pseudoLinks.add(number: number) { (directory, name) throws(Errno) in
+        try staged.link(at: directory, name)
       }
-      try top.pseudoLinks.add(staged, number: number)
     }
     let descriptor: CInt
     do throws(Errno) { descriptor = try publish(staged, slot, isLinked: isLinked) } catch {
@@ -152,10 +157,27 @@ extension Union {
       if isLinked { try? top.pseudoLinks.remove(number) }
       throw error
     }
+    InodeFlags.protect(descriptor, as: attributes)
     if file.descriptor.load(ordering: .relaxed) >= 0 {
       try file.adopt(descriptor, readable: true, writable: true)
     } else {
       FileSystemCall.close(descriptor)
+    }
+  }
+
+  /// A node's number, and whether other names share it.
+  private func identity(_ slot: UInt32) -> (number: UInt64, isLinked: Bool) {
+    nodes.lock.whileLocked {
+      let node = nodes.node(slot)
+      return (node.pointee.inode, node.pointee.flags.contains(.linked))
+    }
+  }
+
+  /// From now on the table counts the names of a hard-linked lower file.
+  private func recordLinkCount(_ attributes: Attributes, _ number: UInt64) throws(Errno) {
+    let table = try changing().area.inodes
+    if table.linkCount(of: number) == nil {
+      try table.setLinkCount(of: number, to: visibleLinks(attributes, number))
     }
   }
 
@@ -230,14 +252,15 @@ extension Union {
       guard let (name, branch) = nodes.name(dentry, of: slot, in: parent.slot) else { continue }
       let source = try descriptor(parent, branch)
       let target = try topDescriptor(parent)
-      let number = nodes.lock.whileLocked { nodes.node(slot).pointee.inode }
+      let (number, isLinked) = identity(slot)
       let attributes = try FileSystemCall.status(at: source.raw, name)
+      if isLinked { try recordLinkCount(attributes, number) }
       try keepingTimes(of: target.raw) { () throws(Errno) in
         try top.copyUp.copyOther(
-          at: source.raw, name, attributes, number: number, to: target.raw, name)
+          at: source.raw, name, attributes, number: number,
+          links: isLinked ? top.pseudoLinks : nil, to: target.raw, name)
       }
-      // A hard-linked special file's other names keep the lower one: it holds no data.
-      didCopyUp(slot, parent, name, isLinked: false)
+      didCopyUp(slot, parent, name, isLinked: isLinked)
       return
     }
   }

@@ -23,6 +23,7 @@ extension Union {
     let top = try changing()
     let name = try Name(raw)
     let directory = try directory(parent)
+    try directory.checkMayAdd()
     try ensureOnTop(directory)
     try lockToWrite(directory)
     defer { directory.lock.unlock() }
@@ -30,6 +31,7 @@ extension Union {
     let state = try nameState(directory, name)
     if state.isVisible { throw Errno.fileExists }
     let target = try topDescriptor(directory)
+    if state.hasTopWhiteout { try top.area.inodes.expectMarkers() }
     become(caller)
     try make(target.raw, name, state)
     do throws(Errno) {

@@ -50,6 +50,12 @@ extension Union {
     let canRead = file.isReadable.load(ordering: .relaxed)
     let canWrite = file.isWritable.load(ordering: .relaxed)
     let wantsReading = flags & OpenFlag.accessMode != OpenFlag.writeOnly
+    if wantsWriting && (!isOnTop || file.mayBeProtected.load(ordering: .relaxed)) {
+      let attributes = try withPlace(slot) { place throws(Errno) in
+        try FileSystemCall.status(at: place.directory, place.name)
+      }
+      try checkProtection(attributes, flags: flags)
+    }
     if isOpen && (!write || canWrite) && (!wantsReading || canRead) { return }
     // The rest is for directories and for what a request opens for its own time: whoever opens too
     // much is told, and everybody else goes on.
@@ -58,7 +64,15 @@ extension Union {
     }
     // A write-only descriptor and a reader: both are needed from now on.
     let opened = try withPlace(slot) { place throws(Errno) in
-      try openContent(place, write: write || canWrite, flags: flags & OpenFlag.sync)
+      do throws(Errno) {
+        return try openContent(place, write: write || canWrite, flags: flags & OpenFlag.sync)
+      } catch {
+        // A file that chattr(1) lets only grow is opened in no other way.
+        guard error == .notPermitted, write, flags & OpenFlag.append != 0 else { throw error }
+        file.mayBeProtected.store(true, ordering: .relaxed)
+        return try openContent(
+          place, write: true, flags: flags & (OpenFlag.sync | OpenFlag.append))
+      }
     }
     try file.adopt(
       opened.descriptor, readable: opened.isReadable, writable: write || canWrite)

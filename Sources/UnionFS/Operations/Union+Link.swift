@@ -11,6 +11,7 @@ extension Union {
   ) throws(Errno) -> EntryReply {
     let slot = try slot(node)
     if kind(slot) == .directory { throw Errno.notPermitted }
+    try self.directory(parent).checkMayAdd()
     try copyUp(slot)
     let top = try changing()
     let number = nodes.lock.whileLocked { nodes.node(slot).pointee.inode }

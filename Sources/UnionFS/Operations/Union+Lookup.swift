@@ -84,6 +84,8 @@ extension Union {
         try nodes.directory(at: slot)
       }
       attributes.linkCount = linkCount(directory, attributes)
+    } else if !isWritable(place.branch) {
+      attributes.linkCount = try visibleLinks(attributes, number)
     }
     return attributes
   }

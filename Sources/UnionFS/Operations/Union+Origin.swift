@@ -92,6 +92,9 @@ extension Union {
     if command == FaultProtocol.command, Faults.areAllowed {
       return try controlFaults(input, output, caller)
     }
+    if let request = FlagRequest(rawValue: command) {
+      return try controlFlags(request, of: node, input: input, output: output)
+    }
     guard isDirectory, command == WhichProtocol.command else {
       throw Errno.inappropriateIOCTLForDevice
     }

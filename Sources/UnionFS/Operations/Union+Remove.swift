@@ -12,6 +12,7 @@ extension Union {
     let top = try changing()
     let name = try Name(raw)
     let directory = try directory(parent)
+    try directory.checkMayRemove()
     try ensureOnTopToRemove(directory, name)
     try lockToWrite(directory)
     defer { directory.lock.unlock() }
@@ -22,6 +23,7 @@ extension Union {
     let place = branch == 0 ? target : try descriptor(directory, branch)
     let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
     if attributes.isDirectory { throw Errno.isDirectory }
+    if attributes.isProtected { throw Errno.notPermitted }
     let counted = countedNumber(branch, attributes)
     if let counted { try top.area.inodes.expectLinkCount(of: counted) }
     try hiding(name, state, in: target.raw, top) { () throws(Errno) in
@@ -70,7 +72,7 @@ extension Union {
       branch: Int(branch), device: found.device, inode: found.inode)
     if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
     if top.area.inodes.linkCount(of: number) != nil { return number }
-    return branch != 0 && found.linkCount > 1 && found.isRegular ? number : nil
+    return branch != 0 && found.linkCount > 1 ? number : nil
   }
 
   /// Bookkeeping after a non-directory lost a name: link counts, numbers, and the attributes that a
@@ -85,7 +87,11 @@ extension Union {
     if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
     var left = found.linkCount - 1
     if let counted = countedNumber(branch, found) {
-      left = max(top.area.inodes.linkCount(of: counted) ?? found.linkCount, 1) - 1
+      // The name was looked up before, so what is hidden is known.
+      let count =
+        top.area.inodes.linkCount(of: counted) ?? (try? visibleLinks(found, counted))
+        ?? found.linkCount
+      left = max(count, 1) - 1
       try? top.area.inodes.setLinkCount(of: counted, to: left)
       if left == 0 {
         try? top.pseudoLinks.remove(counted)
@@ -102,10 +108,15 @@ extension Union {
     let top = try changing()
     let name = try Name(raw)
     let directory = try directory(parent)
+    try directory.checkMayRemove()
     try ensureOnTopToRemove(directory, name)
     // The directory itself, as a node of its own for the time of this request.
     let entry = try lookUp(parent: parent, name: name.pointer, caller: caller)
     guard entry.node != 0 else { throw Errno.notThere }
+    if entry.attributes.isProtected {
+      forget(node: entry.node, count: 1)
+      throw Errno.notPermitted
+    }
     defer { forget(node: entry.node, count: 1) }
     let removed = try self.directory(entry.node)
     try lockToWrite(directory)

@@ -37,6 +37,13 @@ extension Union {
     guard from.slot != 0 else { throw Errno.notThere }
     // Names of one file: nothing to do, as rename(2) says.
     if from.slot == to.slot { return }
+    if source.isProtected || target.isProtected { throw Errno.notPermitted }
+    try from.directory.checkMayRemove()
+    if exchanges || to.slot != 0 {
+      try to.directory.checkMayRemove()
+    } else {
+      try to.directory.checkMayAdd()
+    }
     try checkEarly(source, to, target, exchanges: exchanges, noReplace: flags == 1)
     try bringToTop(from, source)
     if exchanges { try bringToTop(to, target) }
@@ -163,6 +170,7 @@ extension Union {
     if let moved { try lockToWrite(moved) }
     defer { moved?.lock.unlock() }
 
+    if moved != nil || target.hasTopWhiteout { try top.area.inodes.expectMarkers() }
     let fromTop = try topDescriptor(from.directory)
     let toTop = try topDescriptor(to.directory)
     let old = try attributesOfTarget(to, target)
@@ -334,6 +342,7 @@ extension Union {
     if let second { try lockToWrite(second) }
     defer { second?.lock.unlock() }
     var opaque: [Directory] = []
+    if first != nil || second != nil { try top.area.inodes.expectMarkers() }
     do throws(Errno) {
       if let first, try makeOpaqueToMove(first, at: from, over: other, top) { opaque.append(first) }
       if let second, try makeOpaqueToMove(second, at: to, over: one, top) { opaque.append(second) }
