@@ -26,6 +26,10 @@ public struct UnionConfiguration: Sendable {
   public var readOnly = false
   public var durability = Durability.auto
   public var directoryRename = DirectoryRename.materialise
+  /// `.wh.NAME` entries are listed and can be looked at. Only for a union that nothing changes.
+  public var showsWhiteouts = false
+  /// statfs(2) tells the sum of the branches' file systems instead of the top branch's.
+  public var sumsFileSystems = false
   /// Absolute.
   public var mountPoint: String
   /// `-o` words handed to libfuse and the kernel as they are: `allow_other`, `nosuid`, `fsname=x`…

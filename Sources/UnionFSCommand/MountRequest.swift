@@ -58,6 +58,13 @@ struct MountRequest {
     }
     var configuration = UnionConfiguration(branches: branches, mountPoint: name)
     configuration.readOnly = branches.first?.permission != .readWrite
+    if options.showsWhiteouts && !configuration.readOnly {
+      throw Failure(
+        .usage, "'shwh' needs a mount that nothing can be changed through",
+        advice: "add 'ro' to the options, or make every branch ro+wh")
+    }
+    configuration.showsWhiteouts = options.showsWhiteouts
+    configuration.sumsFileSystems = options.sumsFileSystems
     configuration.durability = options.durability
     configuration.directoryRename = options.directoryRename
     configuration.mountOptions = options.words(

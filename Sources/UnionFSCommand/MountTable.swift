@@ -4,6 +4,8 @@ internal import UnionCore
 /// The mounts of this process's namespace, as /proc/self/mountinfo lists them (proc(5)).
 struct MountTable {
   struct Entry: Equatable {
+    /// No two mounts have the same; a number comes again when its mount is gone.
+    var id: String
     var mountPoint: FilePath
     /// `fuse.unionfs-swift`.
     var type: String
@@ -45,7 +47,7 @@ struct MountTable {
       dash >= 6, fields.count > dash + 2
     else { return nil }
     return Entry(
-      mountPoint: FilePath(bytes: OctalEscape.unescape(fields[4])),
+      id: text(fields[0]), mountPoint: FilePath(bytes: OctalEscape.unescape(fields[4])),
       type: text(fields[dash + 1]), source: text(fields[dash + 2]), device: text(fields[2]))
   }
 

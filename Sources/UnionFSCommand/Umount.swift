@@ -38,14 +38,20 @@ struct Umount: ParsableCommand {
   private func unmount(_ path: FilePath) throws(Failure) {
     let mount = try Self.find(path)
     try Self.checkOurs(mount)
-    // Another mount of the same union keeps its server. Asked before: afterwards a new mount may have
-    // the device's number.
-    let isLast = try MountTable.current().entries.count { $0.device == mount.device } == 1
-    let servers = lazy || !isLast ? [] : MountUsers.servers(ofConnection: mount.connection)
+    let servers = lazy ? [] : MountUsers.servers(ofConnection: mount.connection)
+    let others = try Self.mounts(like: mount).filter { $0 != mount.id }
     do throws(Errno) { try Self.unmountPatiently(mount.mountPoint, lazy: lazy) } catch {
       throw Self.failure(error, mount.mountPoint)
     }
+    // Another mount of the same union keeps its server. A new mount may have the device's number by now,
+    // and the table is no snapshot: only those that were there before count.
+    if !others.isEmpty, try !others.isDisjoint(with: Self.mounts(like: mount)) { return }
     for server in servers { _ = ProcessTable.waitForEnd(of: server, milliseconds: 10_000) }
+  }
+
+  /// The ids of a file system's mounts.
+  private static func mounts(like mount: MountTable.Entry) throws(Failure) -> Set<String> {
+    Set(try MountTable.current().entries.filter { $0.device == mount.device }.map(\.id))
   }
 
   /// Whoever looks through /proc, as this command does to name users, holds each mount that it meets

@@ -67,7 +67,7 @@ import UnionFS
   }
 
   @Test(arguments: [
-    "shwh", "udba=notify", "diropq=a", "noplink", "add:1:/x=rw", "append:/x", "remount", "del=/x",
+    "udba=notify", "diropq=a", "noplink", "add:1:/x=rw", "append:/x", "remount", "del=/x",
   ])
   func wordsOfAufsThatAreNotToBeHadAreRefusedByName(_ word: String) {
     let error = #expect(throws: Failure.self) { try parse(word) }

@@ -27,7 +27,7 @@ import Testing
     (["umount"], "'<mnt> ...'"),
     (["which"], "'<path> ...'"),
     (["mount", "-o", "allow_othr", "x"], "'allow_othr'; did you mean 'allow_other'?"),
-    (["mount", "-onosuid,shwh", "x"], "no mount option 'shwh'"),
+    (["mount", "-onosuid,noplink", "x"], "no mount option 'noplink'"),
     (["mount", "-o", "ro", "-o", "frobnicate=1", "x"], "'frobnicate=1'"),
     (["mount", "--branch", "/=rx", "/mnt"], "'rx'"),
     (["mount", "--branch", "/=ro", "-o", "br:/=ro", "/mnt"], "given twice"),
@@ -35,6 +35,7 @@ import Testing
     (["mount", "--branch", "/=ro", "--diff-dir", "/tmp", "/mnt"], "--diff-dir"),
     (["mount", "--branch", "/=ro", "/mnt", "/other"], "'/other' is one operand too many"),
     (["mount", "--branch", "/=ro"], "no mount point"),
+    (["mount", "-o", "shwh", "--branch", "/opt=rw", "/mnt"], "'shwh' needs a mount"),
   ])
   func aWrongCommandLineIsOneLineThatNamesTheWord(
     _ arguments: [String], _ message: String

@@ -204,6 +204,22 @@ private func name(_ length: Int, _ byte: Character = "n") -> Path {
     }
   }
 
+  @Test(.rulesOfAufs) func statfsTellsOfTheTopBranchOrOfAll() throws {
+    let branches: [Branch] = [
+      .rw().onTmpfs(size: "8m"), .lower([.file("a")]).onTmpfs(size: "16m"), .lower([.file("b")]),
+      .lower([.file("c")]),
+    ]
+    for (options, counted) in [([], [0]), (["sum"], [0, 1, 2])] {
+      try withUnion(branches, options: options) { u throws in
+        let shown = try u.mnt.statfs()
+        let parts = try counted.map { try u.branches[$0].statfs() }
+        #expect(shown.blockSize == parts[0].blockSize)
+        #expect(shown.blocks == parts.reduce(0) { $0 + $1.blocks * $1.blockSize } / shown.blockSize)
+        #expect(shown.files == parts.reduce(0) { $0 + $1.files })
+      }
+    }
+  }
+
   @Test func statfsSaysNamesMayHave255Bytes() throws {
     try withUnion([.rw().onTmpfs(size: "8m"), .lower([.file("f", "x")])]) { u throws in
       let (mount, top) = (try u.mnt.statfs(), try u.top.statfs())

@@ -148,6 +148,25 @@ import Testing
     }
   }
 
+  @Test(.rulesOfAufs) func withShwhWhiteoutsAreShown() throws {
+    try withUnion(
+      [
+        .lower([.whiteout("a"), .whiteout("d/x"), .file("d/y", "Y"), .opaque("e"), .file("e/z")]),
+        .lower([.file("a"), .file("d/x"), .whiteout("only/here"), .file("e/old")]),
+      ], options: ["shwh"], checks: [.lowerUnchanged]
+    ) { u throws in
+      #expect(try u.mnt.names().sorted() == [".wh.a", "d", "e", "only"])
+      #expect(try (u / "d").names().sorted() == [".wh.x", "y"])
+      #expect(try (u / "e").names() == ["z"])
+      #expect(try (u / ".wh.a").stat().kind == .file)
+      #expect(try (u / "only/.wh.here").text() == "")
+      #expect(throws: Errno.missing) { try (u / "a").stat() }
+      #expect(throws: Errno.missing) { try (u / ".wh.none").stat() }
+      #expect(throws: Errno.notPermitted) { try (u / "e/.wh..wh..opq").stat() }
+      #expect(throws: Errno.readOnly) { try (u / ".wh.a").unlink() }
+    }
+  }
+
   @Test(.rulesOfAufs)
   func anImpossibleWhiteoutIsAnErrorOfThatNameOnly() throws {
     try withUnion(

@@ -15,7 +15,10 @@ public struct Merge {
   /// Whether the branch at hand is opaque: the last one that counts.
   public private(set) var isOpaque = false
 
-  public init() {}
+  /// Whether whiteouts are entries too.
+  let showsWhiteouts: Bool
+
+  public init(showingWhiteouts: Bool = false) { showsWhiteouts = showingWhiteouts }
 
   /// Begins the next branch down.
   ///

@@ -78,7 +78,9 @@ extension Merge {
           kind = told
         }
         add(bytes, type: kind, inode: number(inode))
-      case .whiteout(let offset): addWhiteout(of: UnsafeBufferPointer(rebasing: bytes[offset...]))
+      case .whiteout(let offset):
+        if showsWhiteouts { add(bytes, type: .regular, inode: number(inode)) }
+        addWhiteout(of: UnsafeBufferPointer(rebasing: bytes[offset...]))
       case .longWhiteout: longNames.append(Array(bytes) + [0])
       case .opaque: addOpaque()
       case .reserved: break

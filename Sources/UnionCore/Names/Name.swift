@@ -24,6 +24,15 @@ public struct Name {
     if bytes.hasWhiteoutPrefix { throw Errno.notPermitted }
   }
 
+  /// The same where whiteouts are shown: `.wh.NAME` is a name too, what aufs keeps for itself is not.
+  public init(orWhiteout pointer: CName) throws(Errno) {
+    do throws(Errno) { try self.init(pointer) } catch {
+      guard error == .notPermitted else { throw error }
+      self.init(unchecked: pointer, count: [CChar](cString: pointer).count - 1)
+      guard case .whiteout = DiskName(bytes) else { throw error }
+    }
+  }
+
   /// A name that this program stored after it had been parsed.
   public init(unchecked pointer: CName, count: Int) {
     self.pointer = pointer

@@ -98,7 +98,7 @@ extension Union {
   func makeIndex(_ directory: Directory) throws(Errno) {
     if directory.index != nil { return }
     Session.willBlock()
-    var merge = Merge()
+    var merge = Merge(showingWhiteouts: configuration.showsWhiteouts)
     for (position, index) in directory.branches.enumerated() {
       let branch = branch(index)
       try merge.addAll(

@@ -8,7 +8,7 @@ extension Union {
   func lookUp(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) -> EntryReply {
     let directory = try directory(parent)
     if isDots(raw) { return try lookUpDots(directory, raw) }
-    let name = try Name(raw)
+    let name = try configuration.showsWhiteouts ? Name(orWhiteout: raw) : Name(raw)
     defer { makeIndexIfWorthIt(directory) }
     try lockToRead(directory)
     defer { directory.lock.unlock() }
@@ -100,7 +100,26 @@ extension Union {
 
   func fileSystemStatus() throws(Errno) -> FileSystemStatus {
     var status = try FileSystemCall.fileSystem(of: branches[0].root)
+    if configuration.sumsFileSystems { try addLowerFileSystems(to: &status) }
     status.nameLimit = UInt64(nameLimit)
     return status
+  }
+
+  /// Each file system counts once, in the top one's blocks.
+  private func addLowerFileSystems(to sum: inout FileSystemStatus) throws(Errno) {
+    var seen: Set<UInt64> = [branches[0].rootAttributes.device]
+    for branch in branches.branches where seen.insert(branch.rootAttributes.device).inserted {
+      let status = try FileSystemCall.fileSystem(of: branch.root)
+      let (unit, own) = (max(status.fragmentSize, 1), max(sum.fragmentSize, 1))
+      func scaled(_ blocks: UInt64) -> UInt64 {
+        let (bytes, isTooLarge) = blocks.multipliedReportingOverflow(by: unit)
+        return isTooLarge ? blocks : bytes / own
+      }
+      sum.blocks &+= scaled(status.blocks)
+      sum.blocksFree &+= scaled(status.blocksFree)
+      sum.blocksAvailable &+= scaled(status.blocksAvailable)
+      sum.files &+= status.files
+      sum.filesFree &+= status.filesFree
+    }
   }
 }

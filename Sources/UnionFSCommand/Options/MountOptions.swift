@@ -8,6 +8,10 @@ struct MountOptions: Equatable {
   var readOnly = false
   var durability = UnionConfiguration.Durability.auto
   var directoryRename = UnionConfiguration.DirectoryRename.materialise
+  /// Whiteouts are shown, as aufs's `shwh` does; for read-only mounts.
+  var showsWhiteouts = false
+  /// statfs(2) adds the branches' file systems up, as aufs's `sum` does.
+  var sumsFileSystems = false
   /// What follows `br:`, escapes and all; nil where branches are named another way.
   var branches: [UInt8]?
   /// Words for libfuse and the kernel, in order, without `ro` and `rw`.
@@ -58,6 +62,10 @@ struct MountOptions: Equatable {
     switch word {
     case "ro": readOnly = true
     case "rw": readOnly = false
+    case "shwh": showsWhiteouts = true
+    case "noshwh": showsWhiteouts = false
+    case "sum": sumsFileSystems = true
+    case "nosum": sumsFileSystems = false
     default: try apply(OptionTable.words[word], to: word, key: nil)
     }
   }

@@ -71,7 +71,7 @@ enum OptionTable {
 
   private static let meaningless = [
     "acl", "dio", "nodio", "dirperm1", "noxino", "notrunc_xib", "trunc_xib", "trunc_xino",
-    "notrunc_xino", "nosum", "noshwh", "plink", "warn_perm", "nowarn_perm", "verbose", "v",
+    "notrunc_xino", "plink", "warn_perm", "nowarn_perm", "verbose", "v",
     "noverbose", "quiet", "q", "silent", "loud", "rdcache", "nonempty", "relatime", "norelatime",
     "nodiratime", "diratime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
   ]
@@ -79,11 +79,9 @@ enum OptionTable {
   private static let live = "branches are given when the union is mounted; mount it anew"
 
   private static let unavailable: [(String, String)] = [
-    ("shwh", "look into the branches' directories to see whiteouts"),
     ("noplink", "hard links are always kept together"),
     ("nodirperm1", "permissions are those of the topmost entry"),
     ("noacl", "ACLs hold as the branches have them"),
-    ("sum", "statfs(2) tells of the top branch"),
     ("fhsm_sec", "nothing moves files between branches"),
     ("remount", "unmount, then mount with the new options"),
     ("bind", "mount --bind does it"),
@@ -93,7 +91,7 @@ enum OptionTable {
 
   /// The known word nearest to a misspelt one, nil where none is near.
   static func nearest(to word: String) -> String? {
-    let own = ["ro", "rw", "br", "dirs", "rename", "sync"]
+    let own = ["ro", "rw", "br", "dirs", "rename", "sync", "shwh", "sum"]
     let known = own + Array(words.keys) + Array(keys.keys) + Array(valued.keys)
     let ranked = known.map { (distance: editDistance($0, word), name: $0) }
       .min { ($0.distance, $0.name) < ($1.distance, $1.name) }
