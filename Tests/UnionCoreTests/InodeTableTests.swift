@@ -1,5 +1,6 @@
 import Foundation
 import SystemPackage
+import SystemCalls
 import Testing
 @testable import UnionCore
 
@@ -13,6 +14,14 @@ private func withFolder(_ body: (FilePath, CInt) throws -> Void) throws {
   try body(FilePath(path), folder.rawValue)
 }
 
+/// A file of the top branch.
+private func file(_ inode: UInt64, birth: Int64) -> Attributes {
+  var attributes = Attributes()
+  attributes.inode = inode
+  attributes.birth = birth
+  return attributes
+}
+
 @Suite struct InodeTableTests {
   @Test func whatIsRecordedIsThereAtTheNextMount() throws {
     try withFolder { _, folder in
@@ -23,7 +32,9 @@ private func withFolder(_ body: (FilePath, CInt) throws -> Void) throws {
       try table.setLinkCount(of: 100, to: 3)
       try table.setLinkCount(of: 101, to: 2)
       try table.setLinkCount(of: 101, to: 0)
-      table.forget(top: 11)
+      table.forget(top: file(11, birth: 7))
+      #expect(table.number(ofTop: 11) == 101, "another file had the inode")
+      table.forget(top: file(11, birth: 6))
       for again in [table, try InodeTable(in: folder)] {
         #expect(again.number(ofTop: 10) == 100)
         #expect(again.number(ofTop: 11) == nil && again.number(ofTop: 12) == nil)
@@ -36,8 +47,10 @@ private func withFolder(_ body: (FilePath, CInt) throws -> Void) throws {
     try withFolder { _, folder in
       let table = try InodeTable(in: folder)
       try table.record(top: 10, birth: 5, number: 100)
-      #expect(table.number(ofTop: 10, birth: 5) == 100)
-      #expect(table.number(ofTop: 10, birth: 6) == nil)
+      #expect(table.number(ofTop: file(10, birth: 5)) == 100)
+      #expect(table.number(ofTop: file(10, birth: 6)) == nil)
+      #expect(table.number(ofTop: 10) == 100)
+      #expect(table.number(ofTop: file(10, birth: 6), isThere: true) == nil)
       #expect(table.number(ofTop: 10) == nil)
     }
   }

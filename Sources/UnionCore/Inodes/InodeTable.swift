@@ -1,4 +1,4 @@
-internal import SystemCalls
+public import SystemCalls
 public import SystemPackage
 
 /// What outlives a mount about inode numbers: which number a copied-up file keeps, and how many names
@@ -84,17 +84,17 @@ public final class InodeTable: @unchecked Sendable {
     lock.whileLocked { origins[inode]?.number }
   }
 
-  /// The same, for a file that was found by name: a record of another file that had the inode before
-  /// is dropped.
-  public func number(
-    ofTop inode: UInt64, birth: Int64
-  ) -> UInt64? {
-    guard let origin = lock.whileLocked({ origins[inode] }) else { return nil }
-    if origin.birth != 0, birth != origin.birth {
-      forget(top: inode)
+  /// The same for a file that is known, or was until now: a record of another file that has had the
+  /// inode before, or has it by now, is none.
+  ///
+  /// - Parameter isThere: the file is, so that another's record can be dropped.
+  public func number(ofTop file: Attributes, isThere: Bool = false) -> UInt64? {
+    lock.whileLocked {
+      guard let origin = origins[file.inode] else { return nil }
+      if origin.birth == 0 || file.birth == origin.birth { return origin.number }
+      if isThere { origins[file.inode] = nil }
       return nil
     }
-    return origin.number
   }
 
   public var isEmpty: Bool { lock.whileLocked { origins.isEmpty } }
@@ -111,11 +111,17 @@ public final class InodeTable: @unchecked Sendable {
     lock.whileLocked { origins[inode] = Origin(birth: birth, number: number) }
   }
 
-  /// The file is gone; its inode may come again.
-  public func forget(top inode: UInt64) {
-    guard lock.whileLocked({ origins.removeValue(forKey: inode) }) != nil else { return }
+  /// The file is gone; its inode may come again, and may have already.
+  public func forget(top file: Attributes) {
+    let isGone = lock.whileLocked { () -> Bool in
+      guard let origin = origins[file.inode], origin.birth == 0 || origin.birth == file.birth else {
+        return false
+      }
+      origins[file.inode] = nil
+      return true
+    }
     // The record alone would be told by its birth time.
-    try? append(.forget, inode, 0, 0)
+    if isGone { try? append(.forget, file.inode, 0, 0) }
   }
 
   /// A count of 0 drops the record.

@@ -26,7 +26,7 @@ extension Union {
       number: numbers.number(
         branch: Int(branch), device: attributes.device, inode: attributes.inode))
     if isWritable(branch), let top,
-      let kept = top.area.inodes.number(ofTop: attributes.inode, birth: attributes.birth)
+      let kept = top.area.inodes.number(ofTop: attributes, isThere: true)
     {
       identity.number = kept
     }
@@ -103,9 +103,11 @@ extension Union {
       attributes.linkCount = linkCount(known, attributes)
       known.protection = Protection(attributes)
     }
-    return EntryReply(
+    var reply = EntryReply(
       node: NodeTable.id(slot, generation: node.pointee.generation),
       generation: UInt64(node.pointee.generation), attributes: attributes, timeout: Self.timeout)
+    reply.attributeTimeout = nodes.attributeTimeout(slot)
+    return reply
   }
 
   /// A new node with its first name. Under the node table's lock.

@@ -234,7 +234,7 @@ extension Union {
     let staged = try top.copyUp.stageFile(source, attributes, size: size, number: number)
     let copy = staged.keepUnnamed()
     // No name will ever be looked up, so no number is kept for it.
-    if let inode = try? FileSystemCall.status(of: copy).inode { top.area.inodes.forget(top: inode) }
+    if let own = try? FileSystemCall.status(of: copy) { top.area.inodes.forget(top: own) }
     nodes.lock.whileLocked { nodes.node(slot).pointee.branch = 0 }
     try file.adopt(copy, readable: true, writable: true)
   }

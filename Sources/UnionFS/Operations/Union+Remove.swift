@@ -70,7 +70,7 @@ extension Union {
     guard let top, !found.isDirectory else { return nil }
     var number = numbers.number(
       branch: Int(branch), device: found.device, inode: found.inode)
-    if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
+    if branch == 0, let kept = top.area.inodes.number(ofTop: found) { number = kept }
     if top.area.inodes.linkCount(of: number) != nil { return number }
     return branch != 0 && found.linkCount > 1 ? number : nil
   }
@@ -84,7 +84,7 @@ extension Union {
     var attributes = found
     var number = numbers.number(
       branch: Int(branch), device: found.device, inode: found.inode)
-    if branch == 0, let kept = top.area.inodes.number(ofTop: found.inode) { number = kept }
+    if branch == 0, let kept = top.area.inodes.number(ofTop: found) { number = kept }
     var left = found.linkCount - 1
     if let counted = countedNumber(branch, found) {
       // The name was looked up before, so what is hidden is known.
@@ -95,10 +95,10 @@ extension Union {
       try? top.area.inodes.setLinkCount(of: counted, to: left)
       if left == 0 {
         try? top.pseudoLinks.remove(counted)
-        if branch == 0 { top.area.inodes.forget(top: found.inode) }
+        if branch == 0 { top.area.inodes.forget(top: found) }
       }
     }
-    if branch == 0 && found.linkCount == 1 { top.area.inodes.forget(top: found.inode) }
+    if branch == 0 && found.linkCount == 1 { top.area.inodes.forget(top: found) }
     attributes.inode = number
     attributes.linkCount = left
     nodes.didUnlink(directory.slot, name, left: left, attributes)
@@ -140,7 +140,7 @@ extension Union {
     }
     directory.index?.hide(name, whiteout: state.lowerShows)
     directory.changes += 1
-    if branch == 0 { top.area.inodes.forget(top: attributes.inode) }
+    if branch == 0 { top.area.inodes.forget(top: attributes) }
     didRemove(removed, directory, name, attributes)
   }
 

@@ -307,7 +307,7 @@ extension Union {
   ) {
     if let (attributes, place, branch) = old {
       if let replaced {
-        if branch == 0 { top?.area.inodes.forget(top: attributes.inode) }
+        if branch == 0 { top?.area.inodes.forget(top: attributes) }
         didRemove(replaced, to.directory, to.name, attributes)
       } else {
         didUnlink(to.directory, to.name, branch: branch, attributes, at: place.raw)
