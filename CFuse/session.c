@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ static void complete(struct fuse_init_out *out, const struct cfuse_state *state)
   if ((add >> 32) && (state->offered & CFUSE_INIT_EXT)) {
     out->flags |= CFUSE_INIT_EXT;
     out->flags2 |= (uint32_t)(add >> 32);
+    if (add & CFUSE_PASSTHROUGH) out->unused[0] = state->max_stack_depth;
   }
 }
 
@@ -94,6 +96,34 @@ int cfuse_reply_raw(
   struct iovec iov[2] = {{&header, sizeof header}, {(void *)body, size}};
   ssize_t result = writev(fuse_session_fd(session), iov, size ? 2 : 1);
   return result < 0 ? -errno : 0;
+}
+
+enum { FUSE_MAGIC = 229 };
+
+int cfuse_backing_open(struct fuse_session *session, int fd) {
+  struct cfuse_backing_map map = {.fd = fd};
+  int id = ioctl(fuse_session_fd(session), _IOW(FUSE_MAGIC, 1, struct cfuse_backing_map), &map);
+  return id < 0 ? -errno : id;
+}
+
+void cfuse_backing_close(struct fuse_session *session, int backing) {
+  uint32_t id = (uint32_t)backing;
+  ioctl(fuse_session_fd(session), _IOW(FUSE_MAGIC, 2, uint32_t), &id);
+}
+
+int cfuse_reply_open(fuse_req_t request, uint64_t handle, uint32_t flags, int backing) {
+  struct fuse_open_out out = {handle, flags, (uint32_t)backing};
+  return fuse_reply_buf(request, (const char *)&out, sizeof out);
+}
+
+int cfuse_reply_create(
+    fuse_req_t request, const struct fuse_entry_out *entry, uint64_t handle, uint32_t flags,
+    int backing) {
+  struct {
+    struct fuse_entry_out entry;
+    struct fuse_open_out open;
+  } out = {*entry, {handle, flags, (uint32_t)backing}};
+  return fuse_reply_buf(request, (const char *)&out, sizeof out);
 }
 
 static _Thread_local void *current_worker;

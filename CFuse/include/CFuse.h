@@ -9,6 +9,18 @@
 _Static_assert(sizeof(struct fuse_in_header) == 40, "the wire's request header");
 _Static_assert(sizeof(struct fuse_init_out) == 64, "the wire's INIT reply");
 
+// Of the wire's version 7.40, which Debian 12's header (7.38) does not have. In the INIT reply the word
+// after flags2 is max_stack_depth, in an open's reply the padding is the backing id.
+#define CFUSE_PASSTHROUGH (1ULL << 37)
+enum { CFUSE_FOPEN_PASSTHROUGH = 1 << 7 };
+struct cfuse_backing_map {
+  int32_t fd;
+  uint32_t flags;
+  uint64_t padding;
+};
+_Static_assert(sizeof(struct cfuse_backing_map) == 16, "the wire's backing map");
+_Static_assert(sizeof(struct fuse_open_out) == 16, "the wire's open reply");
+
 // Flags of INIT that libfuse 3.14 knows the wire for, but never sends.
 enum {
   CFUSE_PARALLEL_DIROPS = 1 << 18,
@@ -28,6 +40,8 @@ struct cfuse_state {
   /// What the kernel offered, the same shape; 0 before INIT.
   uint64_t offered;
   uint64_t init_unique;
+  /// How many file systems with files below files may lie under the mount; for passthrough.
+  uint32_t max_stack_depth;
 };
 
 /// fuse_session_new(3) with one comma-separated string of options.
@@ -42,6 +56,17 @@ int cfuse_complete_init(struct fuse_session *session);
 /// Sends a raw reply: header, then `size` bytes. 0, or -errno.
 int cfuse_reply_raw(
     struct fuse_session *session, uint64_t unique, int error, const void *body, size_t size);
+
+/// Registers an open file with the connection as one that the kernel may read and write by itself: its
+/// backing id, or -errno (EPERM without CAP_SYS_ADMIN, ELOOP on a stacked file system).
+int cfuse_backing_open(struct fuse_session *session, int fd);
+void cfuse_backing_close(struct fuse_session *session, int backing);
+
+/// fuse_reply_open(3) and fuse_reply_create(3) with a backing id, which libfuse 3.14 cannot pass on.
+int cfuse_reply_open(fuse_req_t request, uint64_t handle, uint32_t flags, int backing);
+int cfuse_reply_create(
+    fuse_req_t request, const struct fuse_entry_out *entry, uint64_t handle, uint32_t flags,
+    int backing);
 
 /// This thread's worker, an opaque pointer.
 void *cfuse_worker(void);

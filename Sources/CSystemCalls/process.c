@@ -1,9 +1,11 @@
 #define _GNU_SOURCE
 #include "CSystemCalls.h"
+#include "retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/mount.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -109,6 +111,20 @@ int csys_wait_readable(int first, int second, int milliseconds) {
     if (descriptors[0].revents) return 0;
     if (descriptors[1].revents) return 1;
   }
+}
+
+int csys_clone_mount_read_only(int directory) {
+  int tree = RETRY(syscall(SYS_open_tree, directory, "",
+                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE));
+  if (tree < 0) return tree;
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME,
+                                  .attr_clr = MOUNT_ATTR__ATIME};
+  int result = RETRY(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
+                             sizeof attributes));
+  // The tree's descriptor is one of O_PATH.
+  if (result >= 0) result = csys_open_at(tree, ".", O_RDONLY | O_DIRECTORY, 0);
+  close(tree);
+  return result;
 }
 
 uint64_t csys_raise_descriptor_limit(void) {

@@ -13,10 +13,10 @@ public protocol FileSystem: AnyObject, Sendable {
 
   func lookUp(parent: UInt64, name: CName, caller: Caller) throws(Errno) -> EntryReply
   func forget(node: UInt64, count: UInt64)
-  func attributes(of node: UInt64, caller: Caller) throws(Errno) -> Attributes
+  func attributes(of node: UInt64, caller: Caller) throws(Errno) -> AttributeReply
   func setAttributes(
     of node: UInt64, _ change: AttributeChange, handle: UInt64?, caller: Caller
-  ) throws(Errno) -> Attributes
+  ) throws(Errno) -> AttributeReply
   /// The target's length, stored in `buffer` without a NUL.
   func readLink(
     _ node: UInt64, into buffer: UnsafeMutableBufferPointer<CChar>

@@ -2,20 +2,16 @@ internal import CFuse
 internal import SystemCalls
 internal import SystemPackage
 
-/// Seconds for which the kernel may believe attributes: nothing changes them but requests, and what
-/// the server changes on its own it invalidates.
-public let attributeTimeout: Double = 86_400
-
 func addAttributeOperations(_ table: inout fuse_lowlevel_ops) {
   table.getattr = { raw, node, _ in
-    serve(raw) { request, fileSystem throws(Errno) -> Attributes in
+    serve(raw) { request, fileSystem throws(Errno) -> AttributeReply in
       try fileSystem.attributes(of: node, caller: request.caller)
     } reply: {
       reply($0, $1)
     }
   }
   table.setattr = { raw, node, values, valid, info in
-    serve(raw) { request, fileSystem throws(Errno) -> Attributes in
+    serve(raw) { request, fileSystem throws(Errno) -> AttributeReply in
       guard let values else { throw Errno.invalidArgument }
       var change = AttributeChange(values.pointee, valid)
       change.dropsPrivileges = Worker.current?.dropsPrivileges ?? false
@@ -76,9 +72,9 @@ func addExtendedAttributeOperations(_ table: inout fuse_lowlevel_ops) {
   }
 }
 
-private func reply(_ raw: fuse_req_t, _ attributes: Attributes) -> CInt {
-  var wire = attributes.stat
-  return fuse_reply_attr(raw, &wire, attributeTimeout)
+private func reply(_ raw: fuse_req_t, _ reply: AttributeReply) -> CInt {
+  var wire = reply.attributes.stat
+  return fuse_reply_attr(raw, &wire, reply.timeout)
 }
 
 private func attributeRoom(_ size: Int) throws(Errno) -> UnsafeMutableRawBufferPointer {

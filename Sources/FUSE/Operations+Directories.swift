@@ -3,18 +3,13 @@ internal import SystemCalls
 internal import SystemPackage
 
 func addDirectoryOperations(_ table: inout fuse_lowlevel_ops) {
-  table.opendir = { raw, node, info in
-    serve(raw) { _, fileSystem throws(Errno) -> (OpenReply, fuse_file_info) in
-      guard let info else { throw Errno.invalidArgument }
-      let reply = try fileSystem.openDirectory(node)
-      var filled = info.pointee
-      reply.fill(&filled)
-      return (reply, filled)
-    } reply: { raw, value in
-      var filled = value.1
-      return fuse_reply_open(raw, &filled)
+  table.opendir = { raw, node, _ in
+    serve(raw) { _, fileSystem throws(Errno) -> OpenReply in
+      try fileSystem.openDirectory(node)
+    } reply: {
+      $1.send($0)
     } unwanted: {
-      $0.releaseDirectory(node, handle: $1.0.handle)
+      $0.releaseDirectory(node, handle: $1.handle)
     }
   }
   table.readdir = { raw, node, size, offset, info in

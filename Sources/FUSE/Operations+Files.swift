@@ -4,34 +4,26 @@ internal import SystemPackage
 
 func addFileOperations(_ table: inout fuse_lowlevel_ops) {
   table.open = { raw, node, info in
-    serve(raw) { request, fileSystem throws(Errno) -> (OpenReply, fuse_file_info) in
+    serve(raw) { request, fileSystem throws(Errno) -> OpenReply in
       guard let info else { throw Errno.invalidArgument }
-      let reply = try fileSystem.open(
+      return try fileSystem.open(
         node, flags: info.pointee.flags, dropsPrivileges: Worker.current?.dropsPrivileges ?? false,
         caller: request.caller)
-      var filled = info.pointee
-      reply.fill(&filled)
-      return (reply, filled)
-    } reply: { raw, value in
-      var filled = value.1
-      return fuse_reply_open(raw, &filled)
+    } reply: {
+      $1.send($0)
     } unwanted: {
-      $0.release(node, handle: $1.0.handle)
+      $0.release(node, handle: $1.handle)
     }
   }
   table.create = { raw, parent, name, mode, info in
-    serve(raw) { request, fileSystem throws(Errno) -> (EntryReply, OpenReply, fuse_file_info) in
+    serve(raw) { request, fileSystem throws(Errno) -> (EntryReply, OpenReply) in
       guard let info else { throw Errno.invalidArgument }
-      let (entry, opened) = try fileSystem.create(
+      return try fileSystem.create(
         parent: parent, name: required(name), mode: mode, flags: info.pointee.flags,
         caller: request.caller)
-      var filled = info.pointee
-      opened.fill(&filled)
-      return (entry, opened, filled)
     } reply: { raw, value in
-      var entry = value.0.raw
-      var filled = value.2
-      return fuse_reply_create(raw, &entry, &filled)
+      var entry = value.0.wire
+      return cfuse_reply_create(raw, &entry, value.1.handle, value.1.flags, value.1.backing)
     } unwanted: { fileSystem, value in
       fileSystem.release(value.0.node, handle: value.1.handle)
       fileSystem.forget(node: value.0.node, count: 1)

@@ -22,14 +22,17 @@ public struct EntryReply: Sendable, BitwiseCopyable {
   public var node: UInt64
   public var generation: UInt64
   public var attributes: Attributes
-  /// Seconds for which the kernel may believe the name, and the attributes.
+  /// Seconds for which the kernel may believe the name.
   public var timeout: Double
+  /// The same for the attributes.
+  public var attributeTimeout: Double
 
   public init(node: UInt64, generation: UInt64, attributes: Attributes, timeout: Double) {
     self.node = node
     self.generation = generation
     self.attributes = attributes
     self.timeout = timeout
+    attributeTimeout = timeout
   }
 
   var raw: fuse_entry_param {
@@ -37,9 +40,32 @@ public struct EntryReply: Sendable, BitwiseCopyable {
     entry.ino = node
     entry.generation = generation
     entry.attr = attributes.stat
-    entry.attr_timeout = timeout
+    entry.attr_timeout = attributeTimeout
     entry.entry_timeout = timeout
     return entry
+  }
+
+  /// As the wire has it. Whole seconds.
+  var wire: fuse_entry_out {
+    var entry = fuse_entry_out()
+    entry.nodeid = node
+    entry.generation = generation
+    entry.entry_valid = UInt64(timeout)
+    entry.attr_valid = UInt64(attributeTimeout)
+    entry.attr = attributes.wire
+    return entry
+  }
+}
+
+/// The answer to a request that asks for attributes.
+public struct AttributeReply: Sendable, BitwiseCopyable {
+  public var attributes: Attributes
+  /// Seconds for which the kernel may believe them.
+  public var timeout: Double
+
+  public init(_ attributes: Attributes, timeout: Double) {
+    self.attributes = attributes
+    self.timeout = timeout
   }
 }
 
@@ -52,19 +78,17 @@ public struct OpenReply: Sendable, BitwiseCopyable {
   public var cachesDirectory = false
   /// No FLUSH at close.
   public var skipsFlush = false
+  /// The file that the kernel reads and writes by itself (`Session.openBacking`); 0 for none.
+  public var backing: CInt = 0
 
   public init(handle: UInt64) { self.handle = handle }
 
-  func fill(_ info: UnsafeMutablePointer<fuse_file_info>) {
-    info.pointee.fh = handle
-    info.pointee.keep_cache = keepsCache ? 1 : 0
-    info.pointee.cache_readdir = cachesDirectory ? 1 : 0
-    info.pointee.noflush = skipsFlush ? 1 : 0
-  }
-
   var flags: UInt32 {
     (keepsCache ? 2 : 0) | (cachesDirectory ? 8 : 0) | (skipsFlush ? 32 : 0)
+      | (backing != 0 ? UInt32(CFUSE_FOPEN_PASSTHROUGH) : 0)
   }
+
+  func send(_ request: fuse_req_t) -> CInt { cfuse_reply_open(request, handle, flags, backing) }
 }
 
 /// What a SETATTR request wants changed; nil is left as it is.

@@ -25,8 +25,10 @@ public final class Session: @unchecked Sendable {
   /// - Parameters:
   ///   - options: `-o` words for libfuse and the kernel, any bytes but NUL.
   ///   - mountPoint: an absolute path.
+  ///   - stackDepth: asks for passthrough, on files that lie at most on so many stacked file systems
+  ///     less one; 0 for none.
   public init(
-    _ fileSystem: any FileSystem, options: [String], mountPoint: String
+    _ fileSystem: any FileSystem, options: [String], mountPoint: String, stackDepth: UInt32 = 0
   ) throws(SessionFailure) {
     cfuse_capture_messages()
     let state = UnsafeMutablePointer<cfuse_state>.allocate(capacity: 1)
@@ -35,6 +37,8 @@ public final class Session: @unchecked Sendable {
     state.pointee.file_system = owner.toOpaque()
     state.pointee.extra_wanted =
       UInt64(CFUSE_PARALLEL_DIROPS) | UInt64(CFUSE_HANDLE_KILLPRIV_V2)
+      | (stackDepth > 0 ? Self.passthrough : 0)
+    state.pointee.max_stack_depth = stackDepth
 
     var operations = makeOperations()
     let made = cfuse_session_new(Self.join(options), &operations, state)
@@ -78,6 +82,41 @@ public final class Session: @unchecked Sendable {
     fuse_session_destroy(raw)
     Unmanaged<SessionOwner>.fromOpaque(state.pointee.file_system).release()
     state.deallocate()
+  }
+
+  // MARK: Passthrough
+
+  /// FUSE_PASSTHROUGH of INIT.
+  private static let passthrough: UInt64 = 1 << 37
+
+  /// Whether the kernel has agreed to read and write files by itself.
+  public static var hasPassthrough: Bool {
+    guard let state = Worker.current?.session.state else { return false }
+    return state.pointee.extra_wanted & state.pointee.offered & passthrough != 0
+  }
+
+  /// Registers an open regular file for passthrough: the number that an `OpenReply` carries. EPERM
+  /// without CAP_SYS_ADMIN, ELOOP on a file system that is stacked too high.
+  ///
+  /// Every open of a node that is passthrough at one time must carry the same number, and none may be
+  /// cached then: the kernel answers EIO otherwise.
+  public static func openBacking(_ descriptor: CInt) throws(Errno) -> CInt {
+    guard let session = Worker.current?.session else { throw Errno.notSupported }
+    let result = cfuse_backing_open(session.raw, descriptor)
+    if result < 0 { throw Errno(rawValue: -result) }
+    return result
+  }
+
+  /// Gives the number up; files that were opened with it go on.
+  public static func closeBacking(_ backing: CInt) {
+    if let session = Worker.current?.session { cfuse_backing_close(session.raw, backing) }
+  }
+
+  /// Makes the kernel forget a node's attributes. Safe while a request of that node is served.
+  public static func forgetAttributes(of node: UInt64) {
+    if let session = Worker.current?.session {
+      fuse_lowlevel_notify_inval_inode(session.raw, node, -1, 0)
+    }
   }
 
   /// Tells that the request which the calling thread answers will take long, so that others are not

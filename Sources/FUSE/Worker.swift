@@ -120,13 +120,10 @@ final class Worker {
       let (entry, opened) = try session.fileSystem.createUnnamed(
         parent: header.nodeid, mode: body.mode, flags: CInt(bitPattern: body.flags), caller: caller)
       var reply = TemporaryReply()
-      reply.entry.nodeid = entry.node
-      reply.entry.generation = entry.generation
-      reply.entry.entry_valid = UInt64(entry.timeout)
-      reply.entry.attr_valid = UInt64(entry.timeout)
-      reply.entry.attr = entry.attributes.wire
+      reply.entry = entry.wire
       reply.opened.fh = opened.handle
       reply.opened.open_flags = opened.flags
+      reply.opened.padding = UInt32(bitPattern: opened.backing)
       KernelOrder.pass()
       let sent = cfuse_reply_raw(
         session.raw, header.unique, 0, &reply, MemoryLayout<TemporaryReply>.size)

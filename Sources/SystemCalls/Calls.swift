@@ -123,6 +123,12 @@ public enum FileSystemCall {
     try check(csys_open_at(AT_FDCWD, path, flags, 0))
   }
 
+  /// A descriptor of the same directory through a mount of its own, read-only and without access times
+  /// (open_tree(2), mount_setattr(2)); EPERM without CAP_SYS_ADMIN.
+  public static func cloneMountReadOnly(_ directory: CInt) throws(Errno) -> CInt {
+    try check(csys_clone_mount_read_only(directory))
+  }
+
   /// close(2). An error of close tells of no descriptor that could be closed again, so it is dropped.
   public static func close(_ descriptor: CInt) { _ = Glibc.close(descriptor) }
 

@@ -1,4 +1,5 @@
 internal import FUSE
+internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
@@ -29,6 +30,8 @@ final class Union: @unchecked Sendable {
   let openFileLimit: Int
   /// Whether reading moves no access time (`noatime`).
   let keepsAccessTimes: Bool
+  /// Whether the kernel has refused passthrough for good.
+  let isPassthroughRefused = Atomic<Bool>(false)
   /// Whether files are created with the caller's ids (a privileged server).
   let switchesIDs: Bool
 

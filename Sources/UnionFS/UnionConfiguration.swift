@@ -20,11 +20,22 @@ public struct UnionConfiguration: Sendable {
     case exdev
   }
 
+  /// Whether the kernel reads and writes files by itself, where it may.
+  public enum Passthrough: String, Sendable, CaseIterable {
+    /// On files of file systems that are not stacked themselves; a stacked one may lie on the mount.
+    case auto
+    /// On a stacked file system too (overlayfs, another passthrough mount); nothing stacks on the
+    /// mount then.
+    case stacked
+    case off
+  }
+
   /// Top branch first. At most the first is `rw`.
   public var branches: [BranchSpecification]
   /// No change through this mount at all, whatever the branches allow.
   public var readOnly = false
   public var durability = Durability.auto
+  public var passthrough = Passthrough.auto
   public var directoryRename = DirectoryRename.materialise
   /// `.wh.NAME` entries are listed and can be looked at. Only for a union that nothing changes.
   public var showsWhiteouts = false

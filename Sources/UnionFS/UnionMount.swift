@@ -35,7 +35,9 @@ public final class UnionMount: Sendable {
   ) throws(Failure) -> Session {
     let options = configuration.mountOptions + ["default_permissions"]
     do throws(SessionFailure) {
-      return try Session(union, options: options, mountPoint: configuration.mountPoint)
+      return try Session(
+        union, options: options, mountPoint: configuration.mountPoint,
+        stackDepth: ProcessCall.hasCapability(21) ? configuration.passthrough.stackDepth : 0)
     } catch {
       let why = error.message.isEmpty ? "" : ": \(error.message)"
       throw Failure(

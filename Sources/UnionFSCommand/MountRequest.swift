@@ -65,6 +65,7 @@ struct MountRequest {
     }
     configuration.showsWhiteouts = options.showsWhiteouts
     configuration.sumsFileSystems = options.sumsFileSystems
+    configuration.passthrough = options.passthrough
     configuration.durability = options.durability
     configuration.directoryRename = options.directoryRename
     configuration.mountOptions = options.words(

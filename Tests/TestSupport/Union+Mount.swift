@@ -6,6 +6,8 @@ extension Union {
   /// The words that mount this union.
   public func mountCommand(_ more: [String] = []) -> [String] {
     var words = [program, "mount"]
+    // The test's own come last and win.
+    let options = Modes.options + options
     if !options.isEmpty { words += ["-o", options.joined(separator: ",")] }
     for (path, branch) in zip(branches, specification) {
       words += ["--branch", "\(path)=\(branch.permission)"]

@@ -25,11 +25,20 @@ public final class Branch: Sendable {
   deinit { FileSystemCall.close(root) }
 
   public var honoursWhiteouts: Bool { specification.honoursWhiteouts }
+
+  /// The same branch through a mount of its own, as kernel overlayfs takes its layers: nothing the
+  /// server does can change it or move an access time. Itself where the server may not mount.
+  fileprivate func throughPrivateMount() -> Branch {
+    guard let root = try? FileSystemCall.cloneMountReadOnly(root) else { return self }
+    return Branch(
+      index: index, specification: specification, root: root, attributes: rootAttributes,
+      isWritable: false)
+  }
 }
 
 /// The branches of a union, top first, checked against each other.
 public struct BranchSet: Sendable {
-  public let branches: [Branch]
+  public private(set) var branches: [Branch]
 
   public var count: Int { branches.count }
   public subscript(index: Int) -> Branch { branches[index] }
@@ -57,6 +66,7 @@ public struct BranchSet: Sendable {
     branches = opened
     try checkMountPoint(mountPoint, places: try checkNesting())
     if let top = writable { try Self.lock(top) }
+    branches = opened.map { $0.isWritable ? $0 : $0.throughPrivateMount() }
   }
 
   /// Opens and checks the branches of a union without mounting it.

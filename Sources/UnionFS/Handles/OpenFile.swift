@@ -1,3 +1,4 @@
+internal import FUSE
 internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
@@ -22,6 +23,14 @@ final class OpenFile: @unchecked Sendable {
   /// Whether set-user-ID bits or file capabilities may have to go at a write.
   let mayHavePrivileges = Atomic<Bool>(true)
 
+  // Guarded by `lock`.
+  /// The kernel's number of the file for passthrough, 0 while no handle is.
+  var backing: CInt = 0
+  var cachedHandles = 0
+  var passthroughHandles = 0
+  /// Those of them that may write. Changed under `lock`.
+  let writers = Atomic<Int>(0)
+
   /// Whether chattr(1) may forbid to write, so that an open has to look.
   let mayBeProtected = Atomic<Bool>(false)
 
@@ -42,6 +51,13 @@ final class OpenFile: @unchecked Sendable {
     lock.destroy()
   }
 
+  /// Locks it; where another thread copies the content up, requests of others are not kept waiting.
+  func lockPatiently() {
+    if lock.tryLock() { return }
+    Session.willBlock()
+    lock.lock()
+  }
+
   /// Takes another descriptor of the file's content. Under `lock`.
   func adopt(_ new: CInt, readable: Bool, writable: Bool) throws(Errno) {
     let old = descriptor.load(ordering: .relaxed)
@@ -57,8 +73,15 @@ final class OpenFile: @unchecked Sendable {
   }
 }
 
-/// How a handle's data moves. One so far: through the server, with the kernel's page cache kept.
-enum DataMode { case cached }
+/// How a handle's data moves.
+enum DataMode {
+  /// Through the server, with the kernel's page cache kept.
+  case cached
+  /// The kernel reads the file on disk by itself.
+  case passthrough
+  /// It may write, too.
+  case passthroughWriting
+}
 
 /// One open of a file.
 final class FileHandle: Sendable {

@@ -143,7 +143,7 @@ extension Union {
       guard error == .fileExists, flags & OpenFlag.exclusive == 0 else { throw error }
       return try openExisting(parent: parent, name: name, flags: flags, caller: caller)
     }
-    return (entry, try openMade(entry, descriptor, flags: flags))
+    return try openMade(entry, descriptor, flags: flags)
   }
 
   private func openExisting(
@@ -164,7 +164,7 @@ extension Union {
   /// The handle of a file that was just made; the descriptor is its content's.
   private func openMade(
     _ entry: EntryReply, _ descriptor: CInt, flags: CInt
-  ) throws(Errno) -> OpenReply {
+  ) throws(Errno) -> (EntryReply, OpenReply) {
     let slot: UInt32
     do throws(Errno) { slot = try self.slot(entry.node) } catch {
       FileSystemCall.close(descriptor)
@@ -177,7 +177,8 @@ extension Union {
       letGo(file, slot)
       throw error
     }
-    return reply(FileHandle(file, slot: slot, flags: flags, mode: .cached))
+    // The kernel may believe what it is told of an empty file: whatever makes it larger takes that back.
+    return (entry, reply(file, slot, flags: flags, known: entry.attributes))
   }
 
   /// A file without a name (O_TMPFILE), on the top branch.
@@ -201,7 +202,7 @@ extension Union {
     attributes.inode = numbers.number(
       branch: 0, device: attributes.device, inode: attributes.inode)
     let entry = enterUnnamed(attributes)
-    return (entry, try openMade(entry, descriptor, flags: flags))
+    return try openMade(entry, descriptor, flags: flags)
   }
 
   private func enterUnnamed(_ attributes: Attributes) -> EntryReply {

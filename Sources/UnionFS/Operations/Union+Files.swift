@@ -25,14 +25,27 @@ extension Union {
       letGo(file, slot)
       throw error
     }
-    return reply(FileHandle(file, slot: slot, flags: flags, mode: .cached))
+    file.lockPatiently()
+    defer { file.lock.unlock() }
+    let reply = reply(file, slot, flags: flags, known: nil)
+    // What the kernel believes of the file is true no longer than until the first write.
+    if reply.backing != 0 && flags & OpenFlag.accessMode != OpenFlag.readOnly {
+      Session.forgetAttributes(of: node)
+    }
+    return reply
   }
 
-  func reply(_ handle: FileHandle) -> OpenReply {
+  /// A handle of an open file, which is locked.
+  func reply(
+    _ file: OpenFile, _ slot: UInt32, flags: CInt, known: Attributes?
+  ) -> OpenReply {
+    let (mode, backing) = settleMode(file, flags: flags, known: known)
+    let handle = FileHandle(file, slot: slot, flags: flags, mode: mode)
     var reply = OpenReply(handle: handle.number)
     // Content changes through this mount only, and the kernel sees every change.
-    reply.keepsCache = true
+    reply.keepsCache = mode == .cached
     reply.skipsFlush = true
+    reply.backing = backing
     return reply
   }
 
@@ -42,7 +55,7 @@ extension Union {
     let wantsWriting =
       flags & OpenFlag.accessMode != OpenFlag.readOnly || flags & OpenFlag.truncate != 0
     if wantsWriting { _ = try changing() }
-    file.lock.lock()
+    file.lockPatiently()
     defer { file.lock.unlock() }
     let isOnTop = file.isOnTop.load(ordering: .relaxed)
     let write = wantsWriting && isOnTop
@@ -126,6 +139,9 @@ extension Union {
 
   func release(_ node: UInt64, handle: UInt64) {
     guard let handle = FileHandle.release(handle) else { return }
+    handle.file.lockPatiently()
+    endMode(handle.file, handle.mode)
+    handle.file.lock.unlock()
     letGo(handle.file, handle.slot)
   }
 

@@ -51,8 +51,11 @@ extension Union {
 
   // MARK: Attributes
 
-  func attributes(of node: UInt64, caller: Caller) throws(Errno) -> Attributes {
-    try attributes(ofSlot: slot(node))
+  func attributes(of node: UInt64, caller: Caller) throws(Errno) -> AttributeReply {
+    let slot = try slot(node)
+    // Asked first: a handle that goes meanwhile leaves the shorter of the two.
+    let timeout = attributeTimeout(slot)
+    return AttributeReply(try attributes(ofSlot: slot), timeout: timeout)
   }
 
   func attributes(ofSlot slot: UInt32) throws(Errno) -> Attributes {

@@ -8,7 +8,7 @@ extension Union {
   /// chmod, chown, truncate and utimes, by name or by handle. The kernel has checked the caller.
   func setAttributes(
     of node: UInt64, _ change: AttributeChange, handle: UInt64?, caller: Caller
-  ) throws(Errno) -> Attributes {
+  ) throws(Errno) -> AttributeReply {
     let slot = try slot(node)
     if let size = change.size {
       if kind(slot) == .directory { throw Errno.isDirectory }
@@ -16,7 +16,8 @@ extension Union {
     } else {
       try copyUp(slot)
     }
-    return try withPlace(slot) { place throws(Errno) in
+    let timeout = attributeTimeout(slot)
+    let changed = try withPlace(slot) { place throws(Errno) in
       try apply(change, at: place)
       if change.mode != nil || change.owner != nil || change.group != nil { forgetPrivileges(slot) }
       // A request without any change is the kernel's way to say that the bits go (before fallocate).
@@ -27,6 +28,7 @@ extension Union {
       if let attributes = try? attributes(ofSlot: slot, at: place) { return attributes }
       return try attributes(ofSlot: slot, at: place)
     }
+    return AttributeReply(changed, timeout: timeout)
   }
 
   /// Owner before mode: chown(2) takes set-user-ID bits away.

@@ -8,6 +8,7 @@ struct MountOptions: Equatable {
   var readOnly = false
   var durability = UnionConfiguration.Durability.auto
   var directoryRename = UnionConfiguration.DirectoryRename.materialise
+  var passthrough = UnionConfiguration.Passthrough.auto
   /// Whiteouts are shown, as aufs's `shwh` does; for read-only mounts.
   var showsWhiteouts = false
   /// statfs(2) adds the branches' file systems up, as aufs's `sum` does.
@@ -74,6 +75,7 @@ struct MountOptions: Equatable {
     _ key: String, _ value: String, in word: String
   ) throws(Failure) {
     switch key {
+    case "passthrough": passthrough = try Self.choice(value, of: key)
     case "rename": directoryRename = try Self.choice(value, of: key)
     case "sync": durability = try Self.choice(value, of: key)
     case "max_read" where UInt32(value) == nil:
