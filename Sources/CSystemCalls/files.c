@@ -17,6 +17,30 @@
 #define SYS_fchmodat2 452
 #endif
 
+// Devices whose files statx(2) calls immutable though chattr(1) knows nothing of it, as erofs does: 0
+// ends the list. Filled before any other thread runs.
+static uint64_t flagless[32];
+
+void csys_ignore_flags(uint64_t device) {
+  for (size_t index = 0; index + 1 < sizeof flagless / sizeof *flagless; index++) {
+    if (flagless[index] == device) return;
+    if (flagless[index] == 0) {
+      flagless[index] = device;
+      return;
+    }
+  }
+}
+
+static uint32_t protecting_flags(const struct statx *from, uint64_t device) {
+  uint32_t flags = (from->stx_attributes & STATX_ATTR_IMMUTABLE ? CSYS_IMMUTABLE : 0) |
+                   (from->stx_attributes & STATX_ATTR_APPEND ? CSYS_APPEND_ONLY : 0);
+  if (flags == 0) return 0;
+  for (size_t index = 0; flagless[index] != 0; index++) {
+    if (flagless[index] == device) return 0;
+  }
+  return flags;
+}
+
 // statx(2) rather than stat(2): the same time, and it tells the birth time and the inode flags that
 // forbid changes.
 static int status(int directory, const char *name, int flags, struct csys_attributes *to) {
@@ -42,8 +66,7 @@ static int status(int directory, const char *name, int flags, struct csys_attrib
   to->birth = (from.stx_mask & STATX_BTIME)
                   ? from.stx_btime.tv_sec * 1000000000LL + from.stx_btime.tv_nsec
                   : 0;
-  to->flags = (from.stx_attributes & STATX_ATTR_IMMUTABLE ? CSYS_IMMUTABLE : 0) |
-              (from.stx_attributes & STATX_ATTR_APPEND ? CSYS_APPEND_ONLY : 0);
+  to->flags = protecting_flags(&from, to->device);
   return 0;
 }
 

@@ -123,6 +123,20 @@ public final class Session: @unchecked Sendable {
   /// kept waiting behind it. To be called before a copy of data, a flush, a walk over many names.
   public static func willBlock() { Worker.current?.willBlock() }
 
+  /// Keeps an object until the request that the calling thread serves has been answered: for a
+  /// descriptor whose number is used after the last reference to it. False on any other thread.
+  public static func hold(_ object: AnyObject) -> Bool {
+    guard let worker = Worker.current else { return false }
+    worker.hold(object)
+    return true
+  }
+
+  /// How much the request at hand holds; for `letGo`.
+  public static var held: Int { Worker.current?.held.count ?? 0 }
+
+  /// Lets go of what the request at hand has come to hold since: in a request that walks a tree.
+  public static func letGo(from mark: Int) { Worker.current?.letGo(from: mark) }
+
   /// Whether a group is among the supplementary groups of who made the request that the calling thread
   /// answers (from /proc; false where it cannot tell).
   public static func isCallerInGroup(_ group: UInt32) -> Bool {

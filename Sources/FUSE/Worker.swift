@@ -11,6 +11,8 @@ final class Worker {
   /// The request at hand asks that set-user-ID bits go (a flag that libfuse 3.14 does not pass on).
   private(set) var dropsPrivileges = false
 
+  /// What the request at hand uses by a number that something else may close.
+  private(set) var held: [AnyObject] = []
   private var pool: ThreadPool?
   /// How many times in turn a request was waiting when one had been answered.
   private var waiting = 0
@@ -52,10 +54,14 @@ final class Worker {
       KernelOrder.pass()
       pool.didRead(mayBlock: mayBlock(count: Int(count)))
       handle(count: Int(count))
+      held.removeAll(keepingCapacity: true)
       waiting = ProcessCall.isReadable(descriptor) ? waiting + 1 : 0
       guard pool.shouldRead(othersWait: waiting >= Self.patience) else { break }
     }
   }
+
+  func hold(_ object: AnyObject) { held.append(object) }
+  func letGo(from mark: Int) { held.removeSubrange(min(mark, held.count)...) }
 
   func willBlock() { pool?.willBlock() }
 

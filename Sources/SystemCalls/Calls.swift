@@ -109,6 +109,10 @@ public enum FileSystemCall {
     try check(csys_get_entries(descriptor, buffer.baseAddress, buffer.count))
   }
 
+  /// From now on `isImmutable` and `isAppendOnly` are false for files of that device. Only before other
+  /// threads run.
+  public static func ignoreInodeFlags(ofDevice device: UInt64) { csys_ignore_flags(device) }
+
   // MARK: Opening
 
   /// openat(2) with O_CLOEXEC; the descriptor is the caller's to close.

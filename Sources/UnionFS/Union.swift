@@ -77,6 +77,7 @@ final class Union: @unchecked Sendable {
     switchesIDs = Self.prepareToSwitchIDs()
     try makeUpForCrash()
     try recountLinks()
+    descriptors.settle()
   }
 
   deinit {

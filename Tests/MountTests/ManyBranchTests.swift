@@ -29,6 +29,34 @@ import Testing
     }
   }
 
+  @Test(.rulesOfAufs, .enabled(if: has(program: "prlimit"), "needs prlimit"))
+  func aServerWithFewDescriptorsWalksManyBranches() throws {
+    let lower = (1...24).map { index in
+      Branch.lower(
+        (0..<30).map { .file("d\($0)/e/in\(index)", "\(index)") } + [.file("d0/own\(index)")])
+    }
+    try withUnion([.rw()] + lower, mounted: false) { u throws in
+      u.launcher = ["prlimit", "--nofile=400:400", "--"]
+      try u.mount()
+      let mount = u.mnt
+      let errors = concurrently(4) { thread in
+        for round in 0..<3 {
+          for folder in 0..<30 {
+            let path = mount / Path("d\((folder + thread * 7) % 30)/e")
+            guard try path.names().filter({ $0.hasPrefix("in") }).count == 24 else {
+              throw Errno.missing
+            }
+            _ = try (path / "in24").text()
+            try (path / Path("new\(thread)-\(round)")).write("n")
+          }
+        }
+      }
+      #expect(errors == [])
+      try (u / "d1").rename(to: u / "moved")
+      #expect(try (u / "moved/e").names().count == 24 + 12)
+    }
+  }
+
   @Test func aDirectoryOfManyNamesOverSeveralBranches() throws {
     let count = currentEnvironment["UNIONFS_TEST_FULL"] == nil ? 9_000 : 99_000
     let branches: [[Item]] = (0..<3).map { branch in

@@ -12,7 +12,7 @@ extension Union {
     for (path, branch) in zip(branches, specification) {
       words += ["--branch", "\(path)=\(branch.permission)"]
     }
-    return asAccount(words + more + ["\(mnt)"])
+    return asAccount(launcher + words + more + ["\(mnt)"])
   }
 
   /// The built program; for another user a copy, as its own place may be closed to that user.

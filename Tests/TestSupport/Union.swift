@@ -26,6 +26,13 @@ public struct Branch: Sendable {
     return branch
   }
 
+  /// On a file system that knows neither extended attributes nor ACLs.
+  public func onRamfs() -> Branch {
+    var branch = self
+    branch.tmpfsSize = "ramfs"
+    return branch
+  }
+
   var honoursWhiteouts: Bool { permission != "ro" }
 }
 
@@ -63,6 +70,8 @@ public final class Union {
   public let branches: [Path]
   public let specification: [Branch]
   public var options: [String]
+  /// The command that starts the mount command, `prlimit` or so.
+  public var launcher: [String] = []
   /// What the server has in its environment beside this process's.
   public var environment: [String: String] = [:]
   let account: Account?
@@ -93,7 +102,11 @@ public final class Union {
     for path in branches + [mnt] { try path.mkdir() }
     for (path, branch) in zip(branches, specification) {
       if let size = branch.tmpfsSize {
-        try path.mount(source: "tmpfs", type: "tmpfs", data: "mode=0755,size=\(size)")
+        if size == "ramfs" {
+          try path.mount(source: "ramfs", type: "ramfs", data: "mode=0755")
+        } else {
+          try path.mount(source: "tmpfs", type: "tmpfs", data: "mode=0755,size=\(size)")
+        }
       }
     }
     let owner = account.map { (uid: $0.uid, gid: $0.gid) }

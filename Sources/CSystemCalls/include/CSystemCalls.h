@@ -33,6 +33,8 @@ struct csys_attributes {
   uint32_t access_nanoseconds, modification_nanoseconds, change_nanoseconds, flags;
 };
 
+/// From now on no file of that device is called immutable or append-only. Before any thread is started.
+void csys_ignore_flags(uint64_t device);
 int csys_stat_at(int directory, const char *name, int follow, struct csys_attributes *out);
 int csys_stat_descriptor(int descriptor, struct csys_attributes *out);
 

@@ -114,12 +114,22 @@ public struct BranchSet: Sendable {
         path: path, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.nonBlocking)
       let branch = Branch(
         index: index, specification: specification, root: root,
-        attributes: try FileSystemCall.status(of: root), isWritable: wantsWriting && !readOnly)
+        attributes: try attributes(ofRoot: root), isWritable: wantsWriting && !readOnly)
       if branch.isWritable, try FileSystemCall.fileSystem(of: root).isReadOnly {
         throw Errno.readOnlyFileSystem
       }
       return branch
     } catch { throw failure(of: error, path: path) }
+  }
+
+  /// A file system may call all of its files immutable (erofs does) without the flag of chattr(1).
+  private static func attributes(ofRoot root: CInt) throws(Errno) -> Attributes {
+    let told = try FileSystemCall.status(of: root)
+    if told.isProtected, (try? FileSystemCall.flags(of: root)).map({ $0 & 0x30 == 0 }) ?? true {
+      FileSystemCall.ignoreInodeFlags(ofDevice: told.device)
+      return try FileSystemCall.status(of: root)
+    }
+    return told
   }
 
   private static func failure(of error: Errno, path: String) -> Failure {

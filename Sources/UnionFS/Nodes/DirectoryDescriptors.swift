@@ -1,3 +1,4 @@
+internal import FUSE
 internal import SystemCalls
 internal import SystemPackage
 
@@ -9,7 +10,8 @@ final class DirectoryDescriptor: Sendable {
 }
 
 /// Keeps the number of open directory descriptors bounded: past the limit, those of directories that
-/// were not used lately are closed, and opened again when they are needed.
+/// were not used lately are closed, and opened again when they are needed. One that was asked for stays
+/// open until the request is answered: its number is used when the last reference may be gone.
 ///
 /// Lock order: `lock` is the innermost; no system call is made under it.
 final class DirectoryDescriptors: @unchecked Sendable {
@@ -19,12 +21,19 @@ final class DirectoryDescriptors: @unchecked Sendable {
   private var ring: [Unmanaged<Directory>] = []
   private var hand = 0
   private var open = 0
+  private var early: [DirectoryDescriptor] = []
 
   init(limit: Int) { self.limit = limit }
 
   deinit { lock.destroy() }
 
   func get(_ directory: Directory, branch: UInt16) -> DirectoryDescriptor? {
+    guard let found = find(directory, branch) else { return nil }
+    hold(found)
+    return found
+  }
+
+  private func find(_ directory: Directory, _ branch: UInt16) -> DirectoryDescriptor? {
     lock.lock()
     defer { lock.unlock() }
     directory.wasUsed = true
@@ -32,9 +41,32 @@ final class DirectoryDescriptors: @unchecked Sendable {
     return nil
   }
 
+  /// Before the mount there is no request: all stays open until `settle`.
+  private func hold(_ descriptor: DirectoryDescriptor) {
+    if Session.hold(descriptor) { return }
+    lock.whileLocked { early.append(descriptor) }
+  }
+
+  /// What was opened before the mount may be closed.
+  func settle() {
+    let all = lock.whileLocked { () -> [DirectoryDescriptor] in
+      defer { early = [] }
+      return early
+    }
+    _ = consume all
+  }
+
   /// Keeps a descriptor; another thread's that was first is returned instead.
   func put(
     _ directory: Directory, branch: UInt16, _ descriptor: DirectoryDescriptor
+  ) -> DirectoryDescriptor {
+    let kept = keep(directory, branch, descriptor)
+    hold(kept)
+    return kept
+  }
+
+  private func keep(
+    _ directory: Directory, _ branch: UInt16, _ descriptor: DirectoryDescriptor
   ) -> DirectoryDescriptor {
     lock.lock()
     for entry in directory.descriptors where entry.branch == branch {

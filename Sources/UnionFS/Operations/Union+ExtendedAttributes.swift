@@ -12,8 +12,23 @@ extension Union {
       return try answer(question, about: slot, into: buffer)
     }
     return try withPlace(slot) { place throws(Errno) in
-      try FileSystemCall.extendedAttribute(
+      try extendedAttribute(at: place, key: key, into: buffer)
+    }
+  }
+
+  /// A file system that knows no attributes has none: EOPNOTSUPP for an ACL would make the kernel refuse
+  /// the file, and a lower file gets its first one where the top branch knows them.
+  private func extendedAttribute(
+    at place: Place, key: CName, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    do throws(Errno) {
+      return try FileSystemCall.extendedAttribute(
         at: place.directory, place.attributeName, key: key, into: buffer)
+    } catch {
+      guard error == .notSupported || error == .notSupportedOnSocket,
+        !isWritable(place.branch) || isACL(key)
+      else { throw error }
+      throw Errno.noData
     }
   }
 
@@ -46,12 +61,20 @@ extension Union {
     let replace: CInt = 2
     do throws(Errno) {
       _ = try withPlace(slot) { place throws(Errno) in
-        try FileSystemCall.extendedAttribute(
-          at: place.directory, place.attributeName, key: key,
-          into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        try extendedAttribute(
+          at: place, key: key, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       }
       if flags == create { throw Errno.fileExists }
     } catch { if error != .noData || flags == replace { throw error } }
+  }
+
+  private func isACL(_ key: CName) -> Bool {
+    var index = 0
+    for byte in "system.posix_acl_".utf8 {
+      if UInt8(bitPattern: key[index]) != byte { return false }
+      index += 1
+    }
+    return true
   }
 
   private func isAccessACL(_ key: CName) -> Bool {
@@ -66,8 +89,13 @@ extension Union {
   ) throws(Errno) -> Int {
     try withPlace(slot(node)) { place throws(Errno) in
       let list = { (room: UnsafeMutableBufferPointer<CChar>) throws(Errno) in
-        try FileSystemCall.listExtendedAttributes(
-          at: place.directory, place.attributeName, into: room)
+        do throws(Errno) {
+          return try FileSystemCall.listExtendedAttributes(
+            at: place.directory, place.attributeName, into: room)
+        } catch {
+          if error == .notSupported || error == .notSupportedOnSocket { return 0 }
+          throw error
+        }
       }
       if caller.user == 0 { return try list(buffer) }
       let all = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 1 << 16)
@@ -102,9 +130,8 @@ extension Union {
     let slot = try slot(node)
     // What is not there is not worth a copy.
     _ = try withPlace(slot) { place throws(Errno) in
-      try FileSystemCall.extendedAttribute(
-        at: place.directory, place.attributeName, key: key,
-        into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      try extendedAttribute(
+        at: place, key: key, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
     }
     try copyUp(slot)
     try withPlace(slot) { place throws(Errno) in

@@ -17,12 +17,14 @@ extension Union {
     var pending = [nodeID(directory)]
     var held: [UInt64] = []
     defer { for node in held.reversed() { forget(node: node, count: 1) } }
+    let mark = Session.held
     while let parent = pending.popLast() {
       let current = try self.directory(parent)
       try lockToList(current)
       let names = current.index ?? NameIndex()
       current.lock.unlock()
       for position in names.entries.indices where names.entries[position].isVisible {
+        Session.letGo(from: mark)
         let name = names.withName(of: position) { Array($0) + [0] }
         let entry = try lookUp(parent: parent, name: name, caller: nobody)
         if entry.node == 0 { continue }

@@ -44,8 +44,9 @@ extension Union {
         }
         return true
       }
-      for (name, number) in found where try shows(path, name, from: branch) {
-        counts[number, default: 0] += 1
+      for (name, number) in found {
+        if try shows(path, name, from: branch) { counts[number, default: 0] += 1 }
+        descriptors.settle()
       }
     }
   }
