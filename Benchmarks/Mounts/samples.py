@@ -31,7 +31,9 @@ class Client:
         try:
             output, errors = process.communicate(timeout=CLIENT_SECONDS)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            # `communicate` may have reaped it: an error here would hide why the run ends.
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
             # Not `wait`: a program in a file system that does not answer cannot be reaped yet.
             if isinstance(error, subprocess.TimeoutExpired):
                 raise Wrong(f"{words[0]} took more than {CLIENT_SECONDS} seconds") from None
