@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef SYS_fchmodat2
@@ -108,6 +109,11 @@ int csys_chmod_at(int directory, const char *name, unsigned mode) {
 
 ssize_t csys_get_entries(int descriptor, void *buffer, size_t size) {
   return RETRY(syscall(SYS_getdents64, descriptor, buffer, size));
+}
+
+ssize_t csys_read_cached(int descriptor, void *buffer, size_t size, int64_t offset) {
+  struct iovec part = {buffer, size};
+  return RETRY(preadv2(descriptor, &part, 1, offset, RWF_NOWAIT));
 }
 
 int csys_clone_file(int target, int source) { return RETRY(ioctl(target, FICLONE, source)); }

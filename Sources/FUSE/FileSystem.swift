@@ -66,10 +66,11 @@ public protocol FileSystem: AnyObject, Sendable {
     count: Int
   ) throws(Errno) -> Int
 
+  /// ENOSYS makes the kernel open every directory without asking.
   func openDirectory(_ node: UInt64) throws(Errno) -> OpenReply
   /// Adds entries from `offset` on until the listing ends or `add` answers false.
   func readDirectory(
-    _ node: UInt64, handle: UInt64, offset: Int64, into listing: inout DirectoryBuffer
+    _ node: UInt64, offset: Int64, into listing: inout DirectoryBuffer
   ) throws(Errno)
   func releaseDirectory(_ node: UInt64, handle: UInt64)
   func syncDirectory(_ node: UInt64, handle: UInt64, dataOnly: Bool) throws(Errno)

@@ -57,7 +57,7 @@ private func list(
     guard let base = room.bindMemory(to: CChar.self).baseAddress else { throw Errno.noMemory }
     var buffer = DirectoryBuffer(
       request: request.raw, storage: base, capacity: size, isPlus: isPlus)
-    try fileSystem.readDirectory(node, handle: handle(info), offset: offset, into: &buffer)
+    try fileSystem.readDirectory(node, offset: offset, into: &buffer)
     return UnsafeMutableRawBufferPointer(rebasing: room[..<buffer.used])
   } reply: {
     fuse_reply_buf($0, $1.baseAddress, $1.count)

@@ -34,7 +34,7 @@ func addFileOperations(_ table: inout fuse_lowlevel_ops) {
       guard let info, let worker = Worker.current else { throw Errno.ioError }
       let descriptor = try fileSystem.descriptor(ofHandle: info.pointee.fh)
       let room = worker.room(size)
-      let count = try FileSystemCall.read(descriptor, into: room, at: Int64(offset))
+      let count = try read(descriptor, into: room, at: Int64(offset))
       return UnsafeMutableRawBufferPointer(rebasing: room[..<count])
     } reply: {
       fuse_reply_buf($0, $1.baseAddress, $1.count)
@@ -51,6 +51,24 @@ func addFileOperations(_ table: inout fuse_lowlevel_ops) {
       fuse_reply_write($0, $1)
     }
   }
+}
+
+/// Up to so many bytes a read is first tried from memory.
+private let smallRead = 1 << 17
+
+/// Reads; only what waits for a disk, or takes its time, makes another thread read requests.
+private func read(
+  _ descriptor: CInt, into room: UnsafeMutableRawBufferPointer, at offset: Int64
+) throws(Errno) -> Int {
+  if room.count <= smallRead,
+    let count = try? FileSystemCall.readIfCached(descriptor, into: room, at: offset)
+  {
+    if count == room.count { return count }
+    // The end of the file, or of what is in memory.
+    if try FileSystemCall.status(of: descriptor).size <= offset + Int64(count) { return count }
+  }
+  Session.willBlock()
+  return try FileSystemCall.read(descriptor, into: room, at: offset)
 }
 
 func addDescriptorOperations(_ table: inout fuse_lowlevel_ops) {

@@ -94,7 +94,7 @@ private func negotiate(_ connection: UnsafeMutablePointer<fuse_conn_info>) {
     FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_READDIRPLUS
     | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS
     | FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA
-    | FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT
+    | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT
   connection.pointee.want = UInt32(bitPattern: wanted) & offered
   connection.pointee.time_gran = 1
   connection.pointee.max_background = 64

@@ -71,7 +71,7 @@ final class Worker {
     guard let memory = buffer.mem, count >= MemoryLayout<fuse_in_header>.size else { return false }
     let opcode = memory.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
     switch opcode {
-    case FUSE_READ.rawValue, FUSE_FSYNC.rawValue, FUSE_FSYNCDIR.rawValue,
+    case FUSE_FSYNC.rawValue, FUSE_FSYNCDIR.rawValue,
       FUSE_FALLOCATE.rawValue, FUSE_COPY_FILE_RANGE.rawValue, FUSE_SYNCFS.rawValue:
       return true
     case FUSE_WRITE.rawValue: return count >= 1 << 16

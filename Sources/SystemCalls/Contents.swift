@@ -29,6 +29,14 @@ extension FileSystemCall {
     try retry { pread(descriptor, buffer.baseAddress, buffer.count, Int(offset)) }
   }
 
+  /// The same from memory alone (preadv2(2) with RWF_NOWAIT): EAGAIN where the disk would be waited for,
+  /// EOPNOTSUPP where the file system cannot tell.
+  public static func readIfCached(
+    _ descriptor: CInt, into buffer: UnsafeMutableRawBufferPointer, at offset: Int64
+  ) throws(Errno) -> Int {
+    try check(csys_read_cached(descriptor, buffer.baseAddress, buffer.count, offset))
+  }
+
   public static func write(
     _ descriptor: CInt, from buffer: UnsafeRawBufferPointer, at offset: Int64
   ) throws(Errno) -> Int {

@@ -50,6 +50,7 @@ ssize_t csys_list_xattr(int directory, const char *name, char *list, size_t size
 int csys_remove_xattr(int directory, const char *name, const char *key);
 
 ssize_t csys_get_entries(int descriptor, void *buffer, size_t size);
+ssize_t csys_read_cached(int descriptor, void *buffer, size_t size, int64_t offset);
 int csys_clone_file(int target, int source);
 ssize_t csys_copy_range(int source, int64_t *from, int target, int64_t *to, size_t size);
 int csys_fallocate(int descriptor, int mode, int64_t offset, int64_t size);

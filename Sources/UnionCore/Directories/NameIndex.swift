@@ -190,6 +190,22 @@ public struct NameIndex: Sendable {
     if !whiteout && !entries[position].lowerShows { entries[position].flags.insert(.dead) }
   }
 
+  /// Everything that shows is on the top branch alone from now on, and nothing lies below. Entries keep
+  /// their places.
+  public mutating func detachFromLower() {
+    merges = []
+    for position in entries.indices {
+      entries[position].merge = -1
+      entries[position].lowerType = .unknown
+      entries[position].hasTopWhiteout = false
+      if entries[position].isVisible {
+        entries[position].branch = 0
+      } else {
+        entries[position].flags.insert(.dead)
+      }
+    }
+  }
+
   mutating func setBranches(_ position: Int, _ branches: [UInt16]) {
     guard branches.count > 1 else {
       entries[position].merge = -1

@@ -22,8 +22,6 @@ final class Directory: @unchecked Sendable {
   }
   var isResolved: Bool
   var index: NameIndex?
-  /// Counts changes, so that an open directory knows whether its snapshot is old.
-  var changes: UInt64 = 0
   /// Removed, or replaced by a rename: no name can be made here any more.
   var isRemoved = false
 

@@ -53,7 +53,6 @@ extension Union {
   ) -> EntryReply {
     directory.index?.setTop(
       name, type: attributes.type, inode: identity.number, branches: [0])
-    directory.changes += 1
     let state = NameState(branch: 0, kind: attributes.type, branches: [0])
     return enter(directory, name, state, identity, attributes)
   }

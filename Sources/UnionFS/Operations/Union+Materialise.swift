@@ -109,7 +109,7 @@ extension Union {
     guard directory.isOnTop, directory.branches.count > 1 else { return }
     directory.branches = [0]
     directory.isResolved = true
-    directory.index = nil
+    directory.index?.detachFromLower()
     descriptors.drop(directory) { $0 == 0 }
   }
 

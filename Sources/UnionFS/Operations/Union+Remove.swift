@@ -30,7 +30,6 @@ extension Union {
       if branch == 0 { try FileSystemCall.unlink(at: target.raw, name.pointer) }
     }
     directory.index?.hide(name, whiteout: state.lowerShows)
-    directory.changes += 1
     didUnlink(directory, name, branch: branch, attributes, at: place.raw)
   }
 
@@ -139,7 +138,6 @@ extension Union {
       if branch == 0 { try removeEmptied(removed, target.raw, name, top) }
     }
     directory.index?.hide(name, whiteout: state.lowerShows)
-    directory.changes += 1
     if branch == 0 { top.area.inodes.forget(top: attributes) }
     didRemove(removed, directory, name, attributes)
   }
@@ -189,7 +187,6 @@ extension Union {
   ) {
     removed.isRemoved = true
     removed.index = NameIndex()
-    removed.changes += 1
     var attributes = found
     attributes.linkCount = 0
     attributes.inode = nodes.lock.whileLocked { nodes.node(removed.slot).pointee.inode }

@@ -318,8 +318,6 @@ extension Union {
     let number = nodes.lock.whileLocked { nodes.node(from.slot).pointee.inode }
     from.directory.index?.hide(from.name, whiteout: source.lowerShows)
     to.directory.index?.setTop(to.name, type: source.kind, inode: number, branches: [0])
-    from.directory.changes += 1
-    to.directory.changes += 1
   }
 
   // MARK: Exchange
@@ -371,8 +369,6 @@ extension Union {
     }
     from.directory.index?.setTop(from.name, type: other.kind, inode: second, branches: [0])
     to.directory.index?.setTop(to.name, type: one.kind, inode: first, branches: [0])
-    from.directory.changes += 1
-    to.directory.changes += 1
   }
 }
 
