@@ -19,6 +19,8 @@ public final class Session: @unchecked Sendable {
   private let state: UnsafeMutablePointer<cfuse_state>
   private let pool: ThreadPool
   public let mountPoint: String
+  /// Requests that a caller has waited for, so far.
+  let roundTrips = Atomic<UInt64>(0)
 
   /// Makes a session and mounts it; requests wait until `serve`. No thread is started.
   ///
@@ -122,6 +124,12 @@ public final class Session: @unchecked Sendable {
   /// Tells that the request which the calling thread answers will take long, so that others are not
   /// kept waiting behind it. To be called before a copy of data, a flush, a walk over many names.
   public static func willBlock() { Worker.current?.willBlock() }
+
+  /// How many requests of this session a caller has waited for. What nobody waits for (FORGET, RELEASE)
+  /// is not counted.
+  public static var roundTrips: UInt64 {
+    Worker.current?.session.roundTrips.load(ordering: .relaxed) ?? 0
+  }
 
   /// Keeps an object until the request that the calling thread serves has been answered: for a
   /// descriptor whose number is used after the last reference to it. False on any other thread.

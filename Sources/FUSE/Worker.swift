@@ -1,4 +1,5 @@
 internal import CFuse
+internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
 
@@ -67,9 +68,16 @@ final class Worker {
 
   /// Whether a request may wait for a disk, by its kind; what else turns out to take long says so with
   /// `Session.willBlock`.
+  /// Counts it, too.
   private func mayBlock(count: Int) -> Bool {
     guard let memory = buffer.mem, count >= MemoryLayout<fuse_in_header>.size else { return false }
     let opcode = memory.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+    switch opcode {
+    case FUSE_FORGET.rawValue, FUSE_BATCH_FORGET.rawValue, FUSE_RELEASE.rawValue,
+      FUSE_RELEASEDIR.rawValue:
+      return false
+    default: session.roundTrips.add(1, ordering: .relaxed)
+    }
     switch opcode {
     case FUSE_FSYNC.rawValue, FUSE_FSYNCDIR.rawValue,
       FUSE_FALLOCATE.rawValue, FUSE_COPY_FILE_RANGE.rawValue, FUSE_SYNCFS.rawValue:

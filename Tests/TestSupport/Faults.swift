@@ -24,5 +24,19 @@ public final class Faults {
     return Int(UInt64(littleEndian: words.2))
   }
 
+  /// How many requests callers wait for during `body`.
+  public func roundTrips(_ body: () throws -> Void) throws -> Int {
+    let before = try waitedFor()
+    try body()
+    // The question itself is one.
+    return try waitedFor() - before - 1
+  }
+
+  private func waitedFor() throws(Errno) -> Int {
+    var words = (UInt32(4).littleEndian, UInt32(0), UInt64(0))
+    try check(ct_ioctl(root.descriptor, 3 << 30 | 16 << 16 | 0x75 << 8 | 2, &words))
+    return Int(UInt64(littleEndian: words.2))
+  }
+
   public func close() { root.close() }
 }

@@ -115,10 +115,16 @@ extension Union {
     _ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer, _ caller: Caller
   ) throws(Errno) -> Int {
     guard caller.user == ProcessCall.effectiveUser else { throw Errno.notPermitted }
-    guard input.count == FaultProtocol.size, output.count >= FaultProtocol.size,
-      let mode = Faults.Mode(
-        rawValue: UInt32(littleEndian: input.loadUnaligned(as: UInt32.self)))
-    else { throw Errno.invalidArgument }
+    guard input.count == FaultProtocol.size, output.count >= FaultProtocol.size else {
+      throw Errno.invalidArgument
+    }
+    let asked = UInt32(littleEndian: input.loadUnaligned(as: UInt32.self))
+    if asked == FaultProtocol.roundTrips {
+      output.copyMemory(from: input)
+      output.storeBytes(of: Session.roundTrips.littleEndian, toByteOffset: 8, as: UInt64.self)
+      return FaultProtocol.size
+    }
+    guard let mode = Faults.Mode(rawValue: asked) else { throw Errno.invalidArgument }
     let code = Int32(littleEndian: input.loadUnaligned(fromByteOffset: 4, as: Int32.self))
     let target = UInt64(littleEndian: input.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
     output.copyMemory(from: input)
