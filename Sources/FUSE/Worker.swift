@@ -15,11 +15,13 @@ final class Worker {
   /// What the request at hand uses by a number that something else may close.
   private(set) var held: [AnyObject] = []
   private var pool: ThreadPool?
-  /// How many times in turn a request was waiting when one had been answered.
+  /// How many times in turn a request was waiting when one had been answered. Looked at after each
+  /// fourth request: it is a system call.
   private var waiting = 0
+  private var answered = 0
   /// From so many on, another thread helps: one client's RELEASE and FORGET, which nobody waits for,
   /// are no reason to wake another core.
-  private static let patience = 4
+  private static let patience = 2
   /// The request at hand.
   var request: fuse_req_t?
 
@@ -56,9 +58,15 @@ final class Worker {
       pool.didRead(mayBlock: mayBlock(count: Int(count)))
       handle(count: Int(count))
       held.removeAll(keepingCapacity: true)
-      waiting = ProcessCall.isReadable(descriptor) ? waiting + 1 : 0
-      guard pool.shouldRead(othersWait: waiting >= Self.patience) else { break }
+      guard pool.shouldRead(othersWait: othersWait(descriptor)) else { break }
     }
+  }
+
+  private func othersWait(_ descriptor: CInt) -> Bool {
+    answered &+= 1
+    guard answered & 3 == 0 else { return false }
+    waiting = ProcessCall.isReadable(descriptor) ? waiting + 1 : 0
+    return waiting >= Self.patience
   }
 
   func hold(_ object: AnyObject) { held.append(object) }

@@ -164,6 +164,8 @@ public struct CopyUp: Sendable {
         try FileSystemCall.extendedAttribute(at: source, nil, key: key, into: buffer)
       },
       set: { (key, value) throws(Errno) in
+        // A truncation takes the capability away.
+        if !keepsTimes && isCapability(key) { return }
         try FileSystemCall.setExtendedAttribute(at: target, nil, key: key, to: value)
       })
     try FileSystemCall.changeMode(of: target, attributes.permissions)
@@ -177,4 +179,14 @@ public struct CopyUp: Sendable {
     let copy = try FileSystemCall.status(at: directory, name)
     try area.inodes.record(top: copy.inode, birth: copy.birth, number: number)
   }
+}
+
+/// Whether an attribute's name is `security.capability`.
+public func isCapability(_ key: CName) -> Bool {
+  var index = 0
+  for byte in "security.capability".utf8 {
+    if UInt8(bitPattern: key[index]) != byte { return false }
+    index += 1
+  }
+  return key[index] == 0
 }

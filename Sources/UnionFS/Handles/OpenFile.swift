@@ -31,6 +31,10 @@ final class OpenFile: @unchecked Sendable {
   /// Those of them that may write. Changed under `lock`.
   let writers = Atomic<Int>(0)
 
+  /// Whether it is known to have no file capability: it was just made or truncated. The kernel asks at
+  /// the first write, and after it has truncated, when it is late for a failure.
+  let hasNoCapability = Atomic<Bool>(false)
+
   /// Whether chattr(1) may forbid to write, so that an open has to look.
   let mayBeProtected = Atomic<Bool>(false)
 
@@ -63,7 +67,10 @@ final class OpenFile: @unchecked Sendable {
     let old = descriptor.load(ordering: .relaxed)
     if old >= 0 {
       defer { FileSystemCall.close(new) }
-      try FileSystemCall.replace(old, with: new)
+      // The copy may be in its place by now: what fails once is tried again before it is an error.
+      if (try? FileSystemCall.replace(old, with: new)) == nil {
+        try FileSystemCall.replace(old, with: new)
+      }
     } else {
       Self.openCount.add(1, ordering: .relaxed)
       descriptor.store(new, ordering: .releasing)

@@ -94,15 +94,22 @@ extension Union {
 
   // MARK: The index
 
+  /// From so many bytes on, reading a directory takes long enough for others to be kept waiting.
+  private static let largeDirectory: Int64 = 1 << 16
+
   /// Makes the index of a directory that is locked to write.
   func makeIndex(_ directory: Directory) throws(Errno) {
     if directory.index != nil { return }
-    Session.willBlock()
     var merge = Merge(showingWhiteouts: configuration.showsWhiteouts)
     for (position, index) in directory.branches.enumerated() {
       let branch = branch(index)
+      let part = try descriptor(directory, index).raw
+      // Another thread's wake-up costs as much as reading some hundred names.
+      if try FileSystemCall.status(at: part, ReservedName.itself).size > Self.largeDirectory {
+        Session.willBlock()
+      }
       try merge.addAll(
-        of: try descriptor(directory, index).raw, branch: index, isTop: isWritable(index),
+        of: part, branch: index, isTop: isWritable(index),
         honoursWhiteouts: branch.honoursWhiteouts
       ) { inode in listedNumber(index, inode) }
       if merge.isOpaque {

@@ -176,6 +176,7 @@ extension Union {
       letGo(file, slot)
       throw error
     }
+    file.hasNoCapability.store(true, ordering: .relaxed)
     // The kernel may believe what it is told of an empty file: whatever makes it larger takes that back.
     return (entry, reply(file, slot, flags: flags, known: entry.attributes))
   }

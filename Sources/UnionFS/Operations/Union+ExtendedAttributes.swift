@@ -1,4 +1,5 @@
 internal import FUSE
+internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
@@ -11,6 +12,7 @@ extension Union {
     if let question = OriginQuestion(key) {
       return try answer(question, about: slot, into: buffer)
     }
+    if isCapability(key), nodes.hasNoCapability(slot) { throw Errno.noData }
     return try withPlace(slot) { place throws(Errno) in
       try extendedAttribute(at: place, key: key, into: buffer)
     }
@@ -42,6 +44,7 @@ extension Union {
     let slot = try slot(node)
     if flags != 0 { try checkExistence(slot, key, flags) }
     try copyUp(slot)
+    if isCapability(key) { nodes.mayHaveCapability(slot) }
     try withPlace(slot) { place throws(Errno) in
       try FileSystemCall.setExtendedAttribute(
         at: place.directory, place.attributeName, key: key, to: value, flags: flags)
@@ -138,5 +141,25 @@ extension Union {
       try FileSystemCall.removeExtendedAttribute(
         at: place.directory, place.attributeName, key: key)
     }
+  }
+}
+
+extension NodeTable {
+  /// The open file of a regular file's node, nil where nothing has it open. Under the lock.
+  private func openFile(_ slot: UInt32) -> OpenFile? {
+    guard node(slot).pointee.kind == .regular, let extra = node(slot).pointee.extra else {
+      return nil
+    }
+    return Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue()
+  }
+
+  /// Takes the lock.
+  func hasNoCapability(_ slot: UInt32) -> Bool {
+    lock.whileLocked { openFile(slot)?.hasNoCapability.load(ordering: .relaxed) ?? false }
+  }
+
+  /// Takes the lock.
+  func mayHaveCapability(_ slot: UInt32) {
+    lock.whileLocked { openFile(slot)?.hasNoCapability.store(false, ordering: .relaxed) }
   }
 }

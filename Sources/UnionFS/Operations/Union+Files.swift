@@ -94,10 +94,14 @@ extension Union {
   private func truncateOpened(
     _ file: OpenFile, _ slot: UInt32, _ dropsPrivileges: Caller?
   ) throws(Errno) {
-    let isNew = try copyUp(file, slot, size: 0)
     let descriptor = file.descriptor.load(ordering: .acquiring)
-    if !isNew { try FileSystemCall.truncate(descriptor, to: 0) }
-    if let dropsPrivileges { try dropPrivileges(file, descriptor, dropsPrivileges) }
+    // Found out before anything is changed.
+    let clean = try dropsPrivileges.flatMap { (caller) throws(Errno) in
+      modeWithoutPrivileges(try FileSystemCall.status(of: descriptor), caller)
+    }
+    if try !copyUp(file, slot, size: 0) { try FileSystemCall.truncate(descriptor, to: 0) }
+    if let clean { try FileSystemCall.changeMode(of: descriptor, clean) }
+    file.hasNoCapability.store(true, ordering: .relaxed)
   }
 
   func descriptor(ofHandle handle: UInt64) throws(Errno) -> CInt {

@@ -49,6 +49,8 @@ extension Union {
     try FileSystemCall.control(descriptor, UInt(request.rawValue), &argument)
     if request.changes {
       didProtect(slot, try FileSystemCall.status(of: descriptor))
+      // The kernel does not know that the change time has moved.
+      Session.forgetAttributes(of: node)
       return 0
     }
     output.copyBytes(from: argument[..<request.size])

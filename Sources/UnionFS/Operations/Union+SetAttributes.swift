@@ -10,6 +10,7 @@ extension Union {
     of node: UInt64, _ change: AttributeChange, handle: UInt64?, caller: Caller
   ) throws(Errno) -> AttributeReply {
     let slot = try slot(node)
+    let clean = try modeAfter(change, of: slot, caller)
     if let size = change.size {
       if kind(slot) == .directory { throw Errno.isDirectory }
       try truncate(slot, to: size)
@@ -20,15 +21,36 @@ extension Union {
     let changed = try withPlace(slot) { place throws(Errno) in
       try apply(change, at: place)
       if change.mode != nil || change.owner != nil || change.group != nil { forgetPrivileges(slot) }
-      // A request without any change is the kernel's way to say that the bits go (before fallocate).
-      if change.dropsPrivileges || change.isEmpty {
-        try dropPrivileges(at: place, caller)
+      // chown(2) has taken the bits away already.
+      if let clean, change.owner == nil && change.group == nil {
+        try FileSystemCall.changeMode(at: place.directory, place.name, clean)
       }
       // It is done: a status that fails is asked for again before the caller hears of an error.
       if let attributes = try? attributes(ofSlot: slot, at: place) { return attributes }
       return try attributes(ofSlot: slot, at: place)
     }
     return AttributeReply(changed, timeout: timeout)
+  }
+
+  /// The mode that a change leaves which takes set-user-ID bits away; nil where it is the one there is.
+  /// Found out before anything is changed. A request without any change is the kernel's way to say that
+  /// the bits go (before fallocate).
+  private func modeAfter(
+    _ change: AttributeChange, of slot: UInt32, _ caller: Caller
+  ) throws(Errno) -> UInt32? {
+    guard change.dropsPrivileges || change.isEmpty, change.mode == nil, kind(slot) == .regular
+    else { return nil }
+    var attributes = try withPlace(slot) { place throws(Errno) in
+      try FileSystemCall.status(at: place.directory, place.name)
+    }
+    if let group = change.group { attributes.group = group }
+    return modeWithoutPrivileges(attributes, caller)
+  }
+
+  /// nil where it is the one there is.
+  func modeWithoutPrivileges(_ attributes: Attributes, _ caller: Caller) -> UInt32? {
+    let clean = withoutPrivileges(attributes, caller)
+    return clean == attributes.permissions ? nil : clean
   }
 
   /// Owner before mode: chown(2) takes set-user-ID bits away.
@@ -89,15 +111,6 @@ extension Union {
     let clean = withoutPrivileges(attributes, caller)
     if clean != attributes.permissions { try FileSystemCall.changeMode(of: descriptor, clean) }
     if clean & 0o6000 == 0 { file.mayHavePrivileges.store(false, ordering: .relaxed) }
-  }
-
-  private func dropPrivileges(at place: Place, _ caller: Caller) throws(Errno) {
-    let attributes = try FileSystemCall.status(at: place.directory, place.name)
-    guard attributes.isRegular else { return }
-    let clean = withoutPrivileges(attributes, caller)
-    if clean != attributes.permissions {
-      try FileSystemCall.changeMode(at: place.directory, place.name, clean)
-    }
   }
 
   func forgetPrivileges(_ slot: UInt32) {
