@@ -210,6 +210,27 @@ private let linked: Checks = [.lowerUnchanged, .remount, .whiteouts]
     }
   }
 
+  /// The other name is looked up for the first time when one link is left.
+  @Test(arguments: [true, false])
+  func anOpenFileIsTheOneThatItsLastNameShows(onTop: Bool) throws {
+    let items: [Item] = [.file("a", "A"), .hardLink("d/b", of: "a")]
+    try withUnion(top: onTop ? items : [], lower: onTop ? [] : items, checks: linked) { u throws in
+      let file = try u.open("a", O_RDWR)
+      let before = try file.stat()
+      try (u / "a").unlink()
+      try (u / "d/b").append("+")
+      #expect(try file.read(2, at: 0) == Array("A+".utf8))
+      try file.write("B", at: 0)
+      #expect(try (u / "d/b").text() == "B+")
+      let now = try (u / "d/b").stat()
+      #expect(now.inode == before.inode && now.links == 1)
+      #expect(try file.stat().links == 1)
+      try (u / "d/b").unlink()
+      #expect(try file.stat().links == 0)
+      #expect(try file.read(2, at: 0) == Array("B+".utf8))
+    }
+  }
+
   @Test func renamingOneLowerLinkKeepsThemOne() throws {
     try withUnion(lower: [.file("a", "A"), .hardLink("d/b", of: "a")], checks: linked) { u throws in
       try (u / "d/b").rename(to: u / "n")

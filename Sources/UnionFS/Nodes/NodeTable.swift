@@ -299,7 +299,7 @@ final class NodeTable: @unchecked Sendable {
 
   // MARK: By inode
 
-  func linkedNode(_ inode: UInt64) -> UInt32? { byInode[inode] }
+  func linkedNode(_ inode: UInt64) -> UInt32? { byInode.isEmpty ? nil : byInode[inode] }
 
   func setLinked(_ slot: UInt32) {
     node(slot).pointee.flags.insert(.linked)

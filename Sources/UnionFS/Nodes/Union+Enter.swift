@@ -161,8 +161,10 @@ extension NodeTable {
       // Another file has the name by now (a branch was changed behind the union's back).
       unlink(index)
     }
-    guard identity.isLinked, let slot = linkedNode(identity.number), node(slot).pointee.kind == kind
-    else { return nil }
+    // Also where one link is left: the others may have gone while something has the file open.
+    guard let slot = linkedNode(identity.number), node(slot).pointee.kind == kind else {
+      return nil
+    }
     link(parent, name, hash: hash, to: slot)
     return slot
   }
