@@ -1,3 +1,4 @@
+internal import Synchronization
 internal import SystemCalls
 public import SystemPackage
 
@@ -7,32 +8,53 @@ public import SystemPackage
 ///
 /// Found out once, when the first such file is met, by one pass over the directories that lie in
 /// several branches and over what is hidden; nothing else can hide a name. What this mount hides
-/// afterwards is counted by the inode table.
+/// afterwards is counted by the inode table. No name comes or goes during the pass: a directory that is
+/// read while its entry becomes a whiteout may show neither.
+///
+/// Lock order: `lock`, then `changes`. Whoever changes names takes `changes` after the directories'
+/// locks and waits for nothing while holding it.
 public final class HiddenLinks: @unchecked Sendable {
   private let branches: BranchSet
   private let numbers: InodeNumbers
   /// Held over the pass: who asks needs its result.
   private let lock = Lock()
   private var counts: [UInt64: UInt64]?
+  /// Held to read over a change of names on disk, to write over the pass.
+  private let changes = ReadWriteLock()
+  private let hasCounted = Atomic<Bool>(false)
 
   public init(_ branches: BranchSet, numbers: InodeNumbers) {
     self.branches = branches
     self.numbers = numbers
   }
 
-  deinit { lock.destroy() }
+  deinit {
+    lock.destroy()
+    changes.destroy()
+  }
 
   /// Whether an answer costs nothing.
-  public var isKnown: Bool { lock.whileLocked { counts != nil } }
+  public var isKnown: Bool { hasCounted.load(ordering: .acquiring) }
+
+  /// Does what hides or shows names on disk, before the pass or after it.
+  public func whileChanging(_ body: () throws(Errno) -> Void) throws(Errno) {
+    if isKnown { return try body() }
+    changes.lockToRead()
+    defer { changes.unlock() }
+    try body()
+  }
 
   /// The hidden names of the file that the union shows under a number.
   public func count(of number: UInt64) throws(Errno) -> UInt64 {
     lock.lock()
     defer { lock.unlock() }
     if let counts { return counts[number] ?? 0 }
+    changes.lockToWrite()
+    defer { changes.unlock() }
     var survey = HiddenLinkSurvey(branches, numbers: numbers)
     try survey.run()
     counts = survey.counts
+    hasCounted.store(true, ordering: .releasing)
     return survey.counts[number] ?? 0
   }
 }

@@ -37,7 +37,11 @@ extension Union {
     do throws(Errno) {
       var attributes = try FileSystemCall.status(at: target.raw, name.pointer)
       var identity = try identify(&attributes, branch: 0, at: target.raw, name.pointer)
-      if state.hasTopWhiteout { try top.whiteouts.show(name, in: target.raw) }
+      if state.hasTopWhiteout {
+        try hiddenLinks.whileChanging { () throws(Errno) in
+          try top.whiteouts.show(name, in: target.raw)
+        }
+      }
       // The first name of an unnamed file is found by its number too.
       if isLink { identity.isLinked = true }
       return didMake(directory, name, identity, attributes)

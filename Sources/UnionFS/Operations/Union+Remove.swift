@@ -56,10 +56,12 @@ extension Union {
     _ body: () throws(Errno) -> Void
   ) throws(Errno) {
     let hides = state.lowerShows && !state.hasTopWhiteout
-    if hides { try top.whiteouts.hide(name, in: target) }
-    do throws(Errno) { try body() } catch {
-      if hides { try? top.whiteouts.show(name, in: target) }
-      throw error
+    try hiddenLinks.whileChanging { () throws(Errno) in
+      if hides { try top.whiteouts.hide(name, in: target) }
+      do throws(Errno) { try body() } catch {
+        if hides { try? top.whiteouts.show(name, in: target) }
+        throw error
+      }
     }
     if hides && top.copyUp.flushing == .everything { try top.copyUp.syncDirectory(target) }
   }
@@ -86,10 +88,10 @@ extension Union {
     if branch == 0, let kept = top.area.inodes.number(ofTop: found) { number = kept }
     var left = found.linkCount - 1
     if let counted = countedNumber(branch, found) {
-      // The name was looked up before, so what is hidden is known.
+      // The name was looked up before, so what is hidden is known; it is not found out in a change.
       let count =
-        top.area.inodes.linkCount(of: counted) ?? (try? visibleLinks(found, counted))
-        ?? found.linkCount
+        top.area.inodes.linkCount(of: counted)
+        ?? (hiddenLinks.isKnown ? try? visibleLinks(found, counted) : nil) ?? found.linkCount
       left = max(count, 1) - 1
       try? top.area.inodes.setLinkCount(of: counted, to: left)
       if left == 0 {

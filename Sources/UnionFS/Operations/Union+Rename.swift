@@ -194,7 +194,9 @@ extension Union {
     }
     // The entry wins over the whiteout already; one that cannot be removed is only needless.
     if target.hasTopWhiteout || (replaced != nil && target.isOnTop && target.lowerShows) {
-      try? top.whiteouts.show(to.name, in: toTop.raw)
+      try? hiddenLinks.whileChanging { () throws(Errno) in
+        try top.whiteouts.show(to.name, in: toTop.raw)
+      }
     }
     if top.copyUp.flushing == .everything {
       try top.copyUp.syncDirectory(fromTop.raw)
@@ -346,10 +348,12 @@ extension Union {
       if let second, try makeOpaqueToMove(second, at: to, over: one, top) { opaque.append(second) }
       let fromTop = try topDescriptor(from.directory)
       let toTop = try topDescriptor(to.directory)
-      try renameOnDisk(
-        from, to, fromTop, toTop, isDirectory: first != nil || second != nil,
-        flags: FileSystemCall.RenameFlag.exchange
-      ) { didExchange(from, to, one, other) }
+      try hiddenLinks.whileChanging { () throws(Errno) in
+        try renameOnDisk(
+          from, to, fromTop, toTop, isDirectory: first != nil || second != nil,
+          flags: FileSystemCall.RenameFlag.exchange
+        ) { didExchange(from, to, one, other) }
+      }
       if top.copyUp.flushing == .everything {
         try top.copyUp.syncDirectory(fromTop.raw)
         try top.copyUp.syncDirectory(toTop.raw)
