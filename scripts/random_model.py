@@ -757,7 +757,8 @@ def main():
         parser.error("at most 8 processes share the files")
     print(f"seed {words.seed}", flush=True)
     os.umask(0o022)
-    folder = words.folder or tempfile.mkdtemp(prefix="unionfs-swift-random.", dir="/var/tmp")
+    folder = words.folder or tempfile.mkdtemp(
+        prefix="unionfs-swift-random.", dir=os.environ.get("TMPDIR", "/var/tmp"))
     os.makedirs(folder, exist_ok=True)
     os.chmod(folder, 0o755)
     status = 1

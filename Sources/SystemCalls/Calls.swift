@@ -126,6 +126,10 @@ public enum FileSystemCall {
   public static func open(path: String, _ flags: CInt) throws(Errno) -> CInt {
     try check(csys_open_at(AT_FDCWD, path, flags, 0))
   }
+  /// The same for a path of any bytes.
+  public static func open(path: FilePath, _ flags: CInt) throws(Errno) -> CInt {
+    try check(path.withPlatformString { csys_open_at(AT_FDCWD, $0, flags, 0) })
+  }
 
   /// A descriptor of the same directory through a mount of its own, read-only and without access times
   /// (open_tree(2), mount_setattr(2)); EPERM without CAP_SYS_ADMIN.

@@ -88,6 +88,15 @@ final class Union: @unchecked Sendable {
   private static func openTop(
     _ branch: Branch, durability: UnionConfiguration.Durability
   ) throws(Errno) -> Top {
+    // What is made at its root the first time is no change of the branch.
+    let before = try FileSystemCall.status(of: branch.root)
+    defer {
+      let after = try? FileSystemCall.status(of: branch.root)
+      if let after, after.modified != before.modified {
+        try? FileSystemCall.changeTimes(
+          at: branch.root, ReservedName.itself, accessed: .keep, modified: .to(before.modified))
+      }
+    }
     let area = try WorkArea(on: branch)
     let flushing: CopyUp.Flushing =
       switch durability {

@@ -34,6 +34,10 @@ enum Disk {
       let file = try FileDescriptor.open(
         path, .readOnly, options: [.nonBlocking, .closeOnExec])
       defer { try? file.close() }
+      // A FIFO would read as empty.
+      guard try FileSystemCall.status(of: file.rawValue).isRegular else {
+        throw Errno.invalidArgument
+      }
       var bytes: [UInt8] = []
       var chunk = [UInt8](repeating: 0, count: 64 << 10)
       while true {
@@ -66,10 +70,14 @@ enum Disk {
       Failure(.missingInput, "\(subject) does not exist", advice: "create it or correct the path")
     case .notDirectory:
       Failure(.missingInput, "\(subject) is not a directory", advice: "name a directory")
+    case .fileNameTooLong:
+      Failure(.missingInput, "\(subject) has too long a name", advice: "correct the path")
     case .permissionDenied, .notPermitted:
       Failure(
         .permission, "\(subject) cannot be opened: \(error)",
         advice: "run the command as a user who may")
+    case .invalidArgument:
+      Failure(.malformedInput, "\(subject) is no regular file", advice: "name a file")
     case .socketNotConnected:
       Failure(
         .failed, "\(subject) is a mount whose server has died",

@@ -54,7 +54,7 @@ import Testing
   @Test func aLayersFileThatIsADirectoryIsRefused() throws {
     let store = try Store(["app": ""])
     try store.makeDirectory("layers/dir")
-    try refused([store.path("layers/dir")], 1, "layers/dir")
+    try refused([store.path("layers/dir")], 65, "layers/dir is no regular file")
   }
 
   @Test func aFileOutsideALayersDirectoryNeedsTheDiffDirectory() throws {

@@ -177,6 +177,28 @@ extension Mapping {
     }
   }
 
+  /// Attributes and what is allocated ahead have blocks too: holes are not to be told by their number.
+  @Test func holesOfAFileWithManyBlocksStayHoles() throws {
+    let data: [(offset: Int64, bytes: [UInt8])] = [(0, pattern(4096))]
+    let large = String(repeating: "y", count: 2000)
+    let item = Item.sparse("x", size: 8192, data: data).attribute("user.x", large)
+    try withUnion([.rw(), .lower([item])], mounted: false, checks: [.model, .remount]) { u throws in
+      // Never read: ext4 takes what is in memory for data.
+      let ahead = try (u.lower / "a").open(O_RDWR | O_CREAT)
+      try ahead.allocate(0, 0, 8 << 20)
+      try ahead.write(pattern(4096), at: 0)
+      try ahead.sync()
+      ahead.close()
+      try u.mount()
+      for name: Path in ["x", "a"] {
+        let lower = try holes(u.lower / name)
+        try (u / name).chmod(0o600)
+        #expect(try holes(u.top / name) == lower)
+        #expect(try (u.top / name).stat().blocks <= 64, "\(name)")
+      }
+    }
+  }
+
   @Test func aSparseFileOfTenGibibytesComesUpInItsFourKibibytes() throws {
     let block = pattern(4096)
     try withUnion(lower: [.sparse("f", size: 10 << 30, data: [(5 << 30, block)])]) { u throws in

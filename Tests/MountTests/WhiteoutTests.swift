@@ -168,6 +168,51 @@ import Testing
   }
 
   @Test(.rulesOfAufs)
+  func anImpossibleWhiteoutStaysAnErrorOnceAllIsListed() throws {
+    try withUnion(
+      [.rw(), .lower([.special(".wh.f", .fifo), .file("g", "1")]), .lower([.file("f", "2")])],
+      checks: [.lowerUnchanged]
+    ) { u throws in
+      _ = try u.mnt.names()
+      #expect(throws: Errno(EIO)) { try (u / "f").stat() }
+      #expect(throws: Errno(EIO)) { try (u / "f").write("new") }
+      #expect(throws: Errno(EIO)) { try (u / "f").mkdir() }
+      #expect(try (u / "g").text() == "1")
+    }
+  }
+
+  /// The name of a long whiteout is a hash that anything may have: what is none, or names another, hides
+  /// nothing, and is not opened.
+  @Test func whatOnlyHasALongWhiteoutsNameHidesNothing() throws {
+    let long = Path(String(repeating: "n", count: 255))
+    try withUnion(
+      [
+        .rw(), .lower([.file("d/f", "F"), .file("e/g", "G")]),
+        .lower([.file(Path("d") / long, "L")]),
+      ],
+      checks: [.lowerUnchanged]
+    ) { u throws in
+      try (u / "d" / long).unlink()
+      let marker = try #require(
+        try (u.top / "d").names().first { $0.hasPrefix(".wh..wh.long.") })
+      try u.unmount()
+      let place = u.top / "d" / Path(marker)
+      try place.unlink()
+      try shell("mkfifo", "\(place)")
+      try u.mount()
+      #expect(try (u / "d" / long).text() == "L")
+      #expect(try (u / "d").names().count == 2)
+      try u.unmount()
+      try place.unlink()
+      try place.write("another name")
+      try u.mount()
+      #expect(try (u / "d" / long).text() == "L")
+      #expect(try (u / "d").names().count == 2)
+      #expect(try (u / "d" / long).text() == "L")
+    }
+  }
+
+  @Test(.enabled(if: Backend.isOurs))
   func anImpossibleWhiteoutIsAnErrorOfThatNameOnly() throws {
     try withUnion(
       [.rw(), .lower([.directory(".wh.f"), .file("g", "1")]), .lower([.file("f", "2")])],

@@ -111,7 +111,7 @@ public struct BranchSet: Sendable {
     }
     do throws(Errno) {
       let root = try FileSystemCall.open(
-        path: path, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.nonBlocking)
+        path: specification.path, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.nonBlocking)
       let branch = Branch(
         index: index, specification: specification, root: root,
         attributes: try attributes(ofRoot: root), isWritable: wantsWriting && !readOnly)
@@ -138,6 +138,7 @@ public struct BranchSet: Sendable {
       Failure(
         .missingInput, "the branch \(path) does not exist", advice: "create it, or name another")
     case .notDirectory: Failure(.missingInput, "the branch \(path) is not a directory")
+    case .fileNameTooLong: Failure(.missingInput, "the branch \(path) has too long a name")
     case .permissionDenied:
       Failure(.permission, "the branch \(path) cannot be opened: \(error)")
     case .readOnlyFileSystem:

@@ -31,8 +31,7 @@ public struct CopyUp: Sendable {
     let wanted = min(size ?? attributes.size, attributes.size)
     if wanted > 0 {
       try FileContents.copy(
-        from: source, to: staged.descriptor, size: wanted, isWhole: wanted == attributes.size,
-        blocks: attributes.blocks)
+        from: source, to: staged.descriptor, size: wanted, isWhole: wanted == attributes.size)
     }
     if let size, size > attributes.size {
       try FileSystemCall.truncate(staged.descriptor, to: size)

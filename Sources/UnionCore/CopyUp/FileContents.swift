@@ -11,12 +11,12 @@ enum FileContents {
   /// - Parameters:
   ///   - size: bytes from the start.
   ///   - isWhole: whether that is all of the source.
-  ///   - blocks: the source's 512-byte blocks; fewer than the size needs tell of holes.
   static func copy(
-    from source: CInt, to target: CInt, size: Int64, isWhole: Bool, blocks: Int64
+    from source: CInt, to target: CInt, size: Int64, isWhole: Bool
   ) throws(Errno) {
     if isWhole, size >= 1 << 16, (try? FileSystemCall.clone(source, to: target)) != nil { return }
-    if blocks * 512 >= size {
+    // Not by its blocks: attributes and what was allocated ahead have blocks too.
+    if let hole = try? FileSystemCall.seek(source, 0, whence: seekHole), hole >= size {
       return try copyRange(from: source, to: target, 0, size)
     }
     try FileSystemCall.truncate(target, to: size)
@@ -117,15 +117,28 @@ enum ExtendedAttributes {
     var at = 0
     while at < end {
       let key = UnsafePointer(base + at)
-      let count = try get(key, value)
-      do throws(Errno) {
-        try set(key, UnsafeRawBufferPointer(rebasing: value[..<count]))
-      } catch {
-        let isUsers = key[0] == 0x75 /* user. */
-        guard error == .notPermitted && !isUsers else { throw error }
-      }
+      try copyOne(key, value, get, set)
       while names[at] != 0 { at += 1 }
       at += 1
+    }
+  }
+
+  private static func copyOne(
+    _ key: CName, _ value: UnsafeMutableRawBufferPointer,
+    _ get: (CName, UnsafeMutableRawBufferPointer) throws(Errno) -> Int,
+    _ set: (CName, UnsafeRawBufferPointer) throws(Errno) -> Void
+  ) throws(Errno) {
+    let count: Int
+    do throws(Errno) { count = try get(key, value) } catch {
+      // What is no capability gives none, and the kernel shows it to nobody.
+      guard error == .invalidArgument && isCapability(key) else { throw error }
+      return
+    }
+    do throws(Errno) {
+      try set(key, UnsafeRawBufferPointer(rebasing: value[..<count]))
+    } catch {
+      let isUsers = key[0] == 0x75 /* user. */
+      guard error == .notPermitted && !isUsers else { throw error }
     }
   }
 }

@@ -79,6 +79,16 @@ public struct Merge {
     whiteoutEnds.append(whiteouts.count)
   }
 
+  /// What has a whiteout's name in the branch at hand, but is no regular file. It is an error of that name
+  /// alone, unless a branch above has the say.
+  public mutating func addBroken(_ bytes: UnsafeBufferPointer<CChar>) {
+    guard honoursWhiteouts else { return }
+    let hash = bytes.nameHash
+    let position = index.find(bytes, hash: hash) ?? index.append(bytes, hash: hash)
+    if index.entries[position].flags.contains(.closed) { return }
+    index.update(position) { $0.flags.insert(.broken) }
+  }
+
   /// `.wh..wh..opq` in the branch at hand.
   public mutating func addOpaque() { if honoursWhiteouts { isOpaque = true } }
 
@@ -112,7 +122,7 @@ public struct Merge {
       let entry = index.entries[position]
       if entry.branch != IndexEntry.none {
         if entry.type == .directory { directories += 1 }
-      } else if !entry.hasTopWhiteout && !entry.lowerShows {
+      } else if !entry.hasTopWhiteout && !entry.lowerShows && !entry.isBroken {
         index.update(position) { $0.flags.insert(.dead) }
       }
     }

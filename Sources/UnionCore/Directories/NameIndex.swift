@@ -27,12 +27,17 @@ public struct IndexEntry: Sendable {
     static let topWhiteout = Flags(rawValue: 4)
     /// No entry any more.
     static let dead = Flags(rawValue: 8)
+    /// What has the name of its whiteout is no whiteout.
+    static let broken = Flags(rawValue: 16)
   }
 
   public static let none = UInt16.max
 
   /// Whether a caller sees the name.
   public var isVisible: Bool { branch != Self.none && !flags.contains(.dead) }
+  /// Whether a branch holds something at the whiteout's name that is none: what the name shows is not to
+  /// be told.
+  public var isBroken: Bool { flags.contains(.broken) }
   /// Whether a branch below the top one would show the name if the top one held nothing of it.
   public var lowerShows: Bool { lowerType != .unknown }
   public var hasTopWhiteout: Bool {

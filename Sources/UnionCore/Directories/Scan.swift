@@ -11,11 +11,22 @@ public func forEachEntry(
 ) throws(Errno) {
   let descriptor = try openToList(directory)
   defer { FileSystemCall.close(descriptor) }
+  try forEachEntry(read: descriptor, isLarge: {}, body)
+}
+
+/// The same by a descriptor that is read from where it is, to the end.
+///
+/// - Parameter isLarge: called where there is more than one read's worth of entries.
+private func forEachEntry(
+  read descriptor: CInt, isLarge: () -> Void,
+  _ body: (UnsafeBufferPointer<CChar>, FileKind, UInt64) throws(Errno) -> Bool
+) throws(Errno) {
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
   defer { buffer.deallocate() }
   while true {
     let count = try FileSystemCall.entries(of: descriptor, into: buffer)
     if count == 0 { return }
+    if count > buffer.count / 2 { isLarge() }
     var offset = 0
     // struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
     while offset + 19 < count {
@@ -62,14 +73,22 @@ private func openToList(_ directory: CInt) throws(Errno) -> CInt {
 extension Merge {
   /// Adds all that a branch's directory holds.
   ///
-  /// - Parameter inode: the number that the union shows for an entry's inode.
+  /// - Parameters:
+  ///   - directory: a descriptor of it.
+  ///   - isLast: whether no branch is below it, so that whiteouts hide nothing.
+  ///   - isFresh: whether it can be read and has not been read from yet.
+  ///   - isLarge: called where reading takes long.
+  ///   - inode: the number that the union shows for an entry's inode.
   public mutating func addAll(
-    of directory: CInt, branch: UInt16, isTop: Bool, honoursWhiteouts: Bool,
-    inode number: (UInt64) -> UInt64
+    of directory: CInt, isFresh: Bool = false, branch: UInt16, isTop: Bool, isLast: Bool = false,
+    honoursWhiteouts: Bool, isLarge: () -> Void = {}, inode number: (UInt64) -> UInt64
   ) throws(Errno) {
     begin(branch: branch, isTop: isTop, honoursWhiteouts: honoursWhiteouts)
     var longNames: [[CChar]] = []
-    try forEachEntry(of: directory) { bytes, kind, inode throws(Errno) in
+    var brokenNames: [[CChar]] = []
+    let listed = isFresh ? directory : try openToList(directory)
+    defer { if !isFresh { FileSystemCall.close(listed) } }
+    try forEachEntry(read: listed, isLarge: isLarge) { bytes, kind, inode throws(Errno) in
       switch DiskName(bytes) {
       case .ordinary:
         var kind = kind
@@ -80,8 +99,15 @@ extension Merge {
         add(bytes, type: kind, inode: number(inode))
       case .whiteout(let offset):
         if showsWhiteouts { add(bytes, type: .regular, inode: number(inode)) }
-        addWhiteout(of: UnsafeBufferPointer(rebasing: bytes[offset...]))
-      case .longWhiteout: longNames.append(Array(bytes) + [0])
+        let hidden = UnsafeBufferPointer(rebasing: bytes[offset...])
+        if try isRegular(bytes, kind, in: directory) {
+          addWhiteout(of: hidden)
+        } else if !isLast {
+          brokenNames.append(Array(hidden))
+        }
+      case .longWhiteout:
+        // Only what is one is opened: a FIFO's writer or a device would notice.
+        if try isRegular(bytes, kind, in: directory) { longNames.append(Array(bytes) + [0]) }
       case .opaque: addOpaque()
       case .reserved: break
       }
@@ -91,14 +117,31 @@ extension Merge {
       let hidden = try contentOfLongWhiteout(name, in: directory)
       hidden.withUnsafeBufferPointer { if !$0.isEmpty { addWhiteout(of: $0) } }
     }
+    for name in brokenNames { name.withUnsafeBufferPointer { addBroken($0) } }
     endBranch()
+  }
+
+  private func isRegular(
+    _ bytes: UnsafeBufferPointer<CChar>, _ kind: FileKind, in directory: CInt
+  ) throws(Errno) -> Bool {
+    guard kind == .unknown, let base = bytes.baseAddress else { return kind == .regular }
+    return try FileSystemCall.type(at: directory, base) == .regular
   }
 }
 
-/// The name that a long whiteout hides, empty where it holds none.
-private func contentOfLongWhiteout(_ name: [CChar], in directory: CInt) throws(Errno) -> [CChar] {
-  let file = try FileSystemCall.open(
-    at: directory, name, OpenFlag.readOnly | OpenFlag.noFollow | OpenFlag.nonBlocking)
+/// The name that a long whiteout hides, empty where it holds none or cannot be read by this server.
+func contentOfLongWhiteout(_ name: CName, in directory: CInt) throws(Errno) -> [CChar] {
+  let file: CInt
+  do throws(Errno) {
+    file = try FileSystemCall.open(
+      at: directory, name, OpenFlag.readOnly | OpenFlag.noFollow | OpenFlag.nonBlocking)
+  } catch {
+    switch error {
+    case .ioError, .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory: throw error
+    // It is gone, or something else by now.
+    default: return []
+    }
+  }
   defer { FileSystemCall.close(file) }
   var content = [UInt8](repeating: 0, count: nameLimit + 1)
   let count = try content.withMutableBytes { bytes throws(Errno) in

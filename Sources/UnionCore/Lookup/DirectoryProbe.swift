@@ -31,6 +31,13 @@ public func hasWhiteout(of name: Name, in directory: CInt) throws(Errno) -> Bool
     try FileSystemCall.type(at: directory, whiteout)
   }
   guard let type else { return false }
+  if name.needsLongWhiteout {
+    // Its own name is a hash, which anything may have.
+    guard type == .regular else { return false }
+    return try name.withWhiteoutName { whiteout throws(Errno) in
+      try contentOfLongWhiteout(whiteout, in: directory).elementsEqual(name.bytes)
+    }
+  }
   guard type == .regular else { throw Errno.ioError }
   return true
 }

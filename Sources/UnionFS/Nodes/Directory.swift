@@ -37,6 +37,9 @@ final class Directory: @unchecked Sendable {
 
   /// System calls spent on looking names up without an index.
   let probes = Atomic<Int>(0)
+  /// After so many the index is worth making; more than `leastProbes` once the size is known.
+  let probesBeforeIndex = Atomic<Int>(leastProbes)
+  static let leastProbes = 24
 
   // Guarded by the lock of `DirectoryDescriptors`.
   var descriptors: [(branch: UInt16, descriptor: DirectoryDescriptor)] = []
@@ -47,7 +50,8 @@ final class Directory: @unchecked Sendable {
   /// Dentries whose parent this is; the node stays while there are any.
   var children = 0
 
-  unowned let cache: DirectoryDescriptors
+  /// Outlives its directories, also where a mount fails halfway.
+  let cache: DirectoryDescriptors
 
   init(slot: UInt32, branches: [UInt16], isResolved: Bool, cache: DirectoryDescriptors) {
     self.slot = slot

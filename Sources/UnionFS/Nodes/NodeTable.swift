@@ -28,6 +28,8 @@ struct Node {
     static let pseudoLinked = Flags(rawValue: 4)
     /// No name is left.
     static let unlinked = Flags(rawValue: 8)
+    /// The kernel has been given its content once.
+    static let given = Flags(rawValue: 16)
   }
 }
 

@@ -29,6 +29,27 @@ extension Union {
     try descriptor(directory, 0)
   }
 
+  /// A descriptor to read names from, and whether nothing has been read from it yet; one that was there
+  /// before is none to read from. The directory is locked to write.
+  private func descriptorToList(
+    _ directory: Directory, _ branch: UInt16
+  ) throws(Errno) -> (descriptor: DirectoryDescriptor, isFresh: Bool) {
+    if let known = descriptors.get(directory, branch: branch) { return (known, false) }
+    treeLock.lockToRead()
+    defer { treeLock.unlock() }
+    if let (parent, name) = nodes.parent(of: directory.slot),
+      let above = descriptors.get(parent, branch: branch),
+      let opened = try? FileSystemCall.open(
+        at: above.raw, name,
+        OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow | OpenFlag.noAccessTime)
+    {
+      let own = DirectoryDescriptor(opened)
+      let kept = descriptors.put(directory, branch: branch, own)
+      return (kept, kept === own)
+    }
+    return (try openAlongTree(directory, branch), false)
+  }
+
   /// Opens from the nearest ancestor that is open, down; no path is built, so depth has no limit.
   private func openAlongTree(
     _ directory: Directory, _ branch: UInt16
@@ -94,23 +115,18 @@ extension Union {
 
   // MARK: The index
 
-  /// From so many bytes on, reading a directory takes long enough for others to be kept waiting.
-  private static let largeDirectory: Int64 = 1 << 16
-
   /// Makes the index of a directory that is locked to write.
   func makeIndex(_ directory: Directory) throws(Errno) {
     if directory.index != nil { return }
     var merge = Merge(showingWhiteouts: configuration.showsWhiteouts)
     for (position, index) in directory.branches.enumerated() {
       let branch = branch(index)
-      let part = try descriptor(directory, index).raw
+      let (part, isFresh) = try descriptorToList(directory, index)
       // Another thread's wake-up costs as much as reading some hundred names.
-      if try FileSystemCall.status(at: part, ReservedName.itself).size > Self.largeDirectory {
-        Session.willBlock()
-      }
       try merge.addAll(
-        of: part, branch: index, isTop: isWritable(index),
-        honoursWhiteouts: branch.honoursWhiteouts
+        of: part.raw, isFresh: isFresh, branch: index, isTop: isWritable(index),
+        isLast: position + 1 == directory.branches.count,
+        honoursWhiteouts: branch.honoursWhiteouts, isLarge: Session.willBlock
       ) { inode in listedNumber(index, inode) }
       if merge.isOpaque {
         if position + 1 < directory.branches.count { cut(directory, after: position) }
@@ -144,17 +160,15 @@ extension Union {
     }
   }
 
-  /// After so many system calls spent on looking up in a merged directory, its index has been worth
-  /// making. A listing costs with the directory's size, so a large one waits longer.
-  private static let probesBeforeIndex = 24
-
   func countProbes(_ directory: Directory, _ count: Int) {
     directory.probes.add(count, ordering: .relaxed)
   }
 
-  /// Makes the index of a directory that has been asked often. Not locked by the caller.
+  /// Makes the index of a directory that has been asked often: what was spent on looking names up is
+  /// what reading it costs. Not locked by the caller.
   func makeIndexIfWorthIt(_ directory: Directory) {
-    guard directory.probes.load(ordering: .relaxed) >= Self.probesBeforeIndex else { return }
+    let spent = directory.probes.load(ordering: .relaxed)
+    guard spent >= directory.probesBeforeIndex.load(ordering: .relaxed) else { return }
     directory.lock.lockToWrite()
     defer { directory.lock.unlock() }
     guard directory.index == nil, directory.isResolved, directory.branches.count > 1 else { return }
@@ -165,10 +179,9 @@ extension Union {
       else { return }
       bytes += attributes.size
     }
-    // About 16 bytes of a listing are read in the time of one probe's share.
-    if directory.probes.load(ordering: .relaxed) < Self.probesBeforeIndex + Int(bytes / 512) {
-      return
-    }
-    try? makeIndex(directory)
+    // A listing costs with the directory's size, so a large one waits longer; looked at once.
+    let worth = Directory.leastProbes + Int(bytes / 512)
+    directory.probesBeforeIndex.store(worth, ordering: .relaxed)
+    if spent >= worth { try? makeIndex(directory) }
   }
 }

@@ -22,8 +22,10 @@ extension Union {
   /// Where a lookup finds a name; nil for nowhere. The directory is locked.
   func resolveName(_ directory: Directory, _ name: Name) throws(Errno) -> NameState? {
     if let index = directory.index {
-      guard let position = index.find(name), index.entries[position].isVisible else { return nil }
+      guard let position = index.find(name) else { return nil }
       let entry = index.entries[position]
+      if entry.isBroken { throw Errno.ioError }
+      guard entry.isVisible else { return nil }
       var state = NameState(branch: entry.branch, kind: entry.type)
       state.branches =
         entry.type == .directory ? index.branches(of: position) : [entry.branch]
@@ -52,6 +54,7 @@ extension Union {
     if let index = directory.index {
       guard let position = index.find(name) else { return NameState() }
       let entry = index.entries[position]
+      if entry.isBroken { throw Errno.ioError }
       var state = NameState(lowerKind: entry.lowerType, hasTopWhiteout: entry.hasTopWhiteout)
       if entry.isVisible {
         state.branch = entry.branch

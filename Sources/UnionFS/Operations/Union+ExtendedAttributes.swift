@@ -131,10 +131,16 @@ extension Union {
   func removeExtendedAttribute(of node: UInt64, key: CName, caller: Caller) throws(Errno) {
     if OriginQuestion.isReserved(key) { throw Errno.notPermitted }
     let slot = try slot(node)
-    // What is not there is not worth a copy.
-    _ = try withPlace(slot) { place throws(Errno) in
-      try extendedAttribute(
-        at: place, key: key, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+    // What is not there is not worth a copy. An ACL is what a mode says then.
+    do throws(Errno) {
+      _ = try withPlace(slot) { place throws(Errno) in
+        try extendedAttribute(
+          at: place, key: key, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      }
+    } catch {
+      if error == .noData && isACL(key) { return }
+      // One whose value cannot be told can be removed all the same.
+      if error != .invalidArgument { throw error }
     }
     try copyUp(slot)
     try withPlace(slot) { place throws(Errno) in

@@ -38,7 +38,9 @@ extension Union {
   private func modeAfter(
     _ change: AttributeChange, of slot: UInt32, _ caller: Caller
   ) throws(Errno) -> UInt32? {
-    guard change.dropsPrivileges || change.isEmpty, change.mode == nil, kind(slot) == .regular
+    // Root's write takes the capability away, which writing does by itself, but no bits.
+    guard change.dropsPrivileges || change.isEmpty && caller.user != 0, change.mode == nil,
+      kind(slot) == .regular
     else { return nil }
     var attributes = try withPlace(slot) { place throws(Errno) in
       try FileSystemCall.status(at: place.directory, place.name)
