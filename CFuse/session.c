@@ -126,6 +126,16 @@ int cfuse_reply_create(
   return fuse_reply_buf(request, (const char *)&out, sizeof out);
 }
 
+int cfuse_store(
+    struct fuse_session *session, uint64_t node, uint64_t offset, const void *bytes, size_t size) {
+  struct fuse_notify_store_out store = {.nodeid = node, .offset = offset, .size = (uint32_t)size};
+  struct fuse_out_header header = {
+      (uint32_t)(sizeof header + sizeof store + size), FUSE_NOTIFY_STORE, 0};
+  struct iovec iov[3] = {
+      {&header, sizeof header}, {&store, sizeof store}, {(void *)bytes, size}};
+  return writev(fuse_session_fd(session), iov, 3) < 0 ? -errno : 0;
+}
+
 static _Thread_local void *current_worker;
 void *cfuse_worker(void) { return current_worker; }
 void cfuse_set_worker(void *worker) { current_worker = worker; }

@@ -12,6 +12,8 @@ _Static_assert(sizeof(struct fuse_init_out) == 64, "the wire's INIT reply");
 // Of the wire's version 7.40, which Debian 12's header (7.38) does not have. In the INIT reply the word
 // after flags2 is max_stack_depth, in an open's reply the padding is the backing id.
 #define CFUSE_PASSTHROUGH (1ULL << 37)
+// Of 7.39: files opened for direct I/O may be mapped shared.
+#define CFUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
 enum { CFUSE_FOPEN_PASSTHROUGH = 1 << 7 };
 struct cfuse_backing_map {
   int32_t fd;
@@ -40,6 +42,12 @@ struct cfuse_state {
   /// What the kernel offered, the same shape; 0 before INIT.
   uint64_t offered;
   uint64_t init_unique;
+  /// Whether the kernel shall collect what is written, where it does not read and write by itself.
+  int wants_writeback;
+  /// Whether it does.
+  int has_writeback;
+  /// What the mount option `max_read` says, 0 without it: libfuse wants it in INIT as well.
+  uint32_t max_read;
   /// How many file systems with files below files may lie under the mount; for passthrough.
   uint32_t max_stack_depth;
 };
@@ -67,6 +75,10 @@ int cfuse_reply_open(fuse_req_t request, uint64_t handle, uint32_t flags, int ba
 int cfuse_reply_create(
     fuse_req_t request, const struct fuse_entry_out *entry, uint64_t handle, uint32_t flags,
     int backing);
+
+/// Puts bytes of a file into the kernel's page cache (FUSE_NOTIFY_STORE). 0, or -errno.
+int cfuse_store(
+    struct fuse_session *session, uint64_t node, uint64_t offset, const void *bytes, size_t size);
 
 /// This thread's worker, an opaque pointer.
 void *cfuse_worker(void);

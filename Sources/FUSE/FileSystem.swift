@@ -50,9 +50,12 @@ public protocol FileSystem: AnyObject, Sendable {
   /// The descriptor to read from, or to answer with: the session moves the data.
   func descriptor(ofHandle handle: UInt64) throws(Errno) -> CInt
   /// The bytes written.
+  ///
+  /// - Parameter isCollected: it was written before; the kernel tells the time of that itself, if it is
+  ///   another than the file's.
   func write(
     _ node: UInt64, handle: UInt64, from buffer: UnsafeRawBufferPointer, at offset: Int64,
-    dropsPrivileges: Bool, caller: Caller
+    isCollected: Bool, dropsPrivileges: Bool, caller: Caller
   ) throws(Errno) -> Int
   func flush(_ node: UInt64, handle: UInt64) throws(Errno)
   func release(_ node: UInt64, handle: UInt64)

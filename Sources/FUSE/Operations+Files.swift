@@ -45,7 +45,8 @@ func addFileOperations(_ table: inout fuse_lowlevel_ops) {
       guard let info else { throw Errno.invalidArgument }
       return try fileSystem.write(
         node, handle: info.pointee.fh, from: UnsafeRawBufferPointer(start: bytes, count: size),
-        at: Int64(offset), dropsPrivileges: Worker.current?.dropsPrivileges ?? false,
+        at: Int64(offset), isCollected: info.pointee.writepage != 0 && Session.collectsWrites,
+        dropsPrivileges: Worker.current?.dropsPrivileges ?? false,
         caller: request.caller)
     } reply: {
       fuse_reply_write($0, $1)

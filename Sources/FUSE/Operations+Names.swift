@@ -6,7 +6,7 @@ func addNameOperations(_ table: inout fuse_lowlevel_ops) {
   table.`init` = { data, connection in
     guard let data, let connection else { return }
     let state = data.assumingMemoryBound(to: cfuse_state.self)
-    negotiate(connection)
+    negotiate(connection, state)
     let owner = Unmanaged<SessionOwner>.fromOpaque(state.pointee.file_system).takeUnretainedValue()
     owner.session?.fileSystem.start()
     owner.whenLive?()
@@ -88,13 +88,23 @@ func addChangeOperations(_ table: inout fuse_lowlevel_ops) {
 
 /// Asks for what the file system's design relies on, of what the kernel offers. Not ASYNC_DIO: after
 /// an asynchronous direct write nobody takes the pages away that a racing reader brought in.
-private func negotiate(_ connection: UnsafeMutablePointer<fuse_conn_info>) {
+private func negotiate(
+  _ connection: UnsafeMutablePointer<fuse_conn_info>, _ state: UnsafeMutablePointer<cfuse_state>
+) {
   let offered = connection.pointee.capable
-  let wanted =
+  var wanted =
     FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_READDIRPLUS
     | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS
     | FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA
     | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT
+  // The kernel does one or the other.
+  if state.pointee.wants_writeback != 0, !Session.hasPassthrough(state),
+    offered & UInt32(bitPattern: FUSE_CAP_WRITEBACK_CACHE) != 0
+  {
+    wanted |= FUSE_CAP_WRITEBACK_CACHE
+    state.pointee.has_writeback = 1
+  }
+  connection.pointee.max_read = state.pointee.max_read
   connection.pointee.want = UInt32(bitPattern: wanted) & offered
   connection.pointee.time_gran = 1
   connection.pointee.max_background = 64

@@ -35,7 +35,7 @@ struct Request: ~Copyable {
   }
 
   consuming func answer(_ error: CInt) {
-    KernelOrder.pass()
+    Worker.current?.willAnswer()
     fuse_reply_err(raw, error)
     discard self
   }
@@ -43,7 +43,7 @@ struct Request: ~Copyable {
   /// Sends a reply that needs the raw request; false where the kernel no longer wants it.
   @discardableResult
   consuming func answer(_ send: (fuse_req_t) -> CInt) -> Bool {
-    KernelOrder.pass()
+    Worker.current?.willAnswer()
     let result = send(raw)
     discard self
     return result == 0

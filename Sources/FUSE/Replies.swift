@@ -78,13 +78,15 @@ public struct OpenReply: Sendable, BitwiseCopyable {
   public var cachesDirectory = false
   /// No FLUSH at close.
   public var skipsFlush = false
+  /// Every read and write is a request of its own.
+  public var isDirect = false
   /// The file that the kernel reads and writes by itself (`Session.openBacking`); 0 for none.
   public var backing: CInt = 0
 
   public init(handle: UInt64) { self.handle = handle }
 
   var flags: UInt32 {
-    (keepsCache ? 2 : 0) | (cachesDirectory ? 8 : 0) | (skipsFlush ? 32 : 0)
+    (isDirect ? 1 : 0) | (keepsCache ? 2 : 0) | (cachesDirectory ? 8 : 0) | (skipsFlush ? 32 : 0)
       | (backing != 0 ? UInt32(CFUSE_FOPEN_PASSTHROUGH) : 0)
   }
 

@@ -18,9 +18,12 @@ public final class Session: @unchecked Sendable {
   let fileSystem: any FileSystem
   private let state: UnsafeMutablePointer<cfuse_state>
   private let pool: ThreadPool
+  /// nil where callers are served wherever the scheduler puts the threads.
+  let core: CallerCore?
   public let mountPoint: String
   /// Requests that a caller has waited for, so far.
   let roundTrips = Atomic<UInt64>(0)
+  private let isSettled = Atomic<Bool>(false)
 
   /// Makes a session and mounts it; requests wait until `serve`. No thread is started.
   ///
@@ -29,8 +32,12 @@ public final class Session: @unchecked Sendable {
   ///   - mountPoint: an absolute path.
   ///   - stackDepth: asks for passthrough, on files that lie at most on so many stacked file systems
   ///     less one; 0 for none.
+  ///   - collectsWrites: whether the kernel shall keep what is written for a while and send it in large
+  ///     pieces, where it does not read and write by itself.
+  ///   - servesNearby: whether a single caller is served on its own core, where that can be had.
   public init(
-    _ fileSystem: any FileSystem, options: [String], mountPoint: String, stackDepth: UInt32 = 0
+    _ fileSystem: any FileSystem, options: [String], mountPoint: String, stackDepth: UInt32 = 0,
+    collectsWrites: Bool = false, servesNearby: Bool = true
   ) throws(SessionFailure) {
     cfuse_capture_messages()
     let state = UnsafeMutablePointer<cfuse_state>.allocate(capacity: 1)
@@ -39,7 +46,10 @@ public final class Session: @unchecked Sendable {
     state.pointee.file_system = owner.toOpaque()
     state.pointee.extra_wanted =
       UInt64(CFUSE_PARALLEL_DIROPS) | UInt64(CFUSE_HANDLE_KILLPRIV_V2)
-      | (stackDepth > 0 ? Self.passthrough : 0)
+      | (stackDepth > 0 ? Self.passthrough : 0) | (collectsWrites ? Self.directMaps : 0)
+    state.pointee.max_read =
+      options.last { $0.hasPrefix("max_read=") }.flatMap { UInt32($0.dropFirst(9)) } ?? 0
+    state.pointee.wants_writeback = collectsWrites ? 1 : 0
     state.pointee.max_stack_depth = stackDepth
 
     var operations = makeOperations()
@@ -60,7 +70,8 @@ public final class Session: @unchecked Sendable {
     self.state = state
     self.fileSystem = fileSystem
     self.mountPoint = mountPoint
-    self.pool = ThreadPool(limit: 64)
+    pool = ThreadPool(limit: 64)
+    core = servesNearby ? CallerCore(descriptor: fuse_session_fd(made), pool: pool) : nil
     owner.takeUnretainedValue().session = self
   }
 
@@ -78,8 +89,18 @@ public final class Session: @unchecked Sendable {
     try pool.start({ [self] in Worker(self).run(pool) }, whenOver: whenOver)
   }
 
+  /// Once the kernel has the answer to INIT. It asks in pieces of 128 KiB by itself, each a round trip.
+  /// Only root may tell it to take more.
+  func settle() {
+    guard !isSettled.load(ordering: .relaxed), !isSettled.exchange(true, ordering: .relaxed) else {
+      return
+    }
+    try? ProcessCall.setReadAhead(at: mountPoint, kibibytes: 1024)
+  }
+
   /// Unmounts what is still mounted and frees the connection.
   public func close() {
+    core?.end()
     fuse_session_unmount(raw)
     fuse_session_destroy(raw)
     Unmanaged<SessionOwner>.fromOpaque(state.pointee.file_system).release()
@@ -91,10 +112,31 @@ public final class Session: @unchecked Sendable {
   /// FUSE_PASSTHROUGH of INIT.
   private static let passthrough: UInt64 = 1 << 37
 
+  /// FUSE_DIRECT_IO_ALLOW_MMAP of INIT.
+  private static let directMaps: UInt64 = 1 << 36
+
   /// Whether the kernel has agreed to read and write files by itself.
   public static var hasPassthrough: Bool {
     guard let state = Worker.current?.session.state else { return false }
-    return state.pointee.extra_wanted & state.pointee.offered & passthrough != 0
+    return hasPassthrough(state)
+  }
+
+  static func hasPassthrough(_ state: UnsafeMutablePointer<cfuse_state>) -> Bool {
+    state.pointee.extra_wanted & state.pointee.offered & passthrough != 0
+  }
+
+  // MARK: Writeback
+
+  /// Whether the kernel collects what is written and sends it later, at the latest when the file is
+  /// closed.
+  public static var collectsWrites: Bool {
+    Worker.current?.session.state.pointee.has_writeback ?? 0 != 0
+  }
+
+  /// Whether a file whose writes are sent at once can still be mapped.
+  public static var mapsDirectFiles: Bool {
+    guard let state = Worker.current?.session.state else { return false }
+    return state.pointee.offered & directMaps != 0
   }
 
   /// Registers an open regular file for passthrough: the number that an `OpenReply` carries. EPERM
@@ -112,6 +154,21 @@ public final class Session: @unchecked Sendable {
   /// Gives the number up; files that were opened with it go on.
   public static func closeBacking(_ backing: CInt) {
     if let session = Worker.current?.session { cfuse_backing_close(session.raw, backing) }
+  }
+
+  /// Up to so many bytes of a file are given.
+  static let mostGiven = 1 << 16
+
+  /// Puts a small file's content, where it is in memory, into the kernel's page cache, so that its first
+  /// read asks nothing. To be called before an OPEN is answered, of a node of which no handle is open:
+  /// a page that a READ waits for would be waited for.
+  public static func giveContent(of node: UInt64, _ descriptor: CInt) {
+    guard let worker = Worker.current else { return }
+    let room = worker.room(mostGiven + 1)
+    guard let count = try? FileSystemCall.readIfCached(descriptor, into: room, at: 0), count > 0,
+      count <= mostGiven
+    else { return }
+    _ = cfuse_store(worker.session.raw, node, 0, room.baseAddress, count)
   }
 
   /// Makes the kernel forget a node's attributes. Safe while a request of that node is served.
@@ -150,7 +207,11 @@ public final class Session: @unchecked Sendable {
   public static func isCallerInGroup(_ group: UInt32) -> Bool {
     guard let request = Worker.current?.request else { return false }
     var list = [gid_t](repeating: 0, count: 256)
-    let count = fuse_req_getgroups(request, CInt(list.count), &list)
+    var count = fuse_req_getgroups(request, CInt(list.count), &list)
+    if count > list.count {
+      list = [gid_t](repeating: 0, count: Int(count))
+      count = fuse_req_getgroups(request, count, &list)
+    }
     guard count > 0 else { return false }
     return list.prefix(Int(count)).contains(group)
   }

@@ -67,6 +67,9 @@ final class ThreadPool: @unchecked Sendable {
     ensureReader()
   }
 
+  /// Whether the calling thread is the only one that is not parked.
+  var isAlone: Bool { lock.whileLocked { threads - parked == 1 } }
+
   /// Called with the lock, returns without it.
   private func ensureReader() {
     guard reading == 0, !isOver else { return lock.unlock() }

@@ -24,8 +24,13 @@ final class Worker {
   private static let patience = 2
   /// The request at hand.
   var request: fuse_req_t?
+  /// Who asks this thread.
+  private var callers: CallerWatch
 
-  init(_ session: Session) { self.session = session }
+  init(_ session: Session) {
+    self.session = session
+    callers = CallerWatch(session.core)
+  }
 
   deinit {
     cfuse_free(buffer.mem)
@@ -57,9 +62,18 @@ final class Worker {
       KernelOrder.pass()
       pool.didRead(mayBlock: mayBlock(count: Int(count)))
       handle(count: Int(count))
+      callers.willAnswer()
       held.removeAll(keepingCapacity: true)
-      guard pool.shouldRead(othersWait: othersWait(descriptor)) else { break }
+      session.settle()
+      // On its caller's core the thread has one caller; the guard sees to others.
+      guard pool.shouldRead(othersWait: !callers.isNear && othersWait(descriptor)) else { break }
     }
+  }
+
+  /// The reply is about to be sent.
+  func willAnswer() {
+    KernelOrder.pass()
+    callers.willAnswer()
   }
 
   private func othersWait(_ descriptor: CInt) -> Bool {
@@ -72,27 +86,50 @@ final class Worker {
   func hold(_ object: AnyObject) { held.append(object) }
   func letGo(from mark: Int) { held.removeSubrange(min(mark, held.count)...) }
 
-  func willBlock() { pool?.willBlock() }
+  /// The caller's core has a guard that notices by itself.
+  func willBlock() {
+    if !callers.isNear { pool?.willBlock() }
+  }
 
   /// Whether a request may wait for a disk, by its kind; what else turns out to take long says so with
-  /// `Session.willBlock`.
-  /// Counts it, too.
+  /// `Session.willBlock`. Counts it, too, and takes note of who asks.
   private func mayBlock(count: Int) -> Bool {
-    guard let memory = buffer.mem, count >= MemoryLayout<fuse_in_header>.size else { return false }
+    let size = MemoryLayout<fuse_in_header>.size
+    guard let memory = buffer.mem, count >= size else { return false }
     let opcode = memory.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
     switch opcode {
     case FUSE_FORGET.rawValue, FUSE_BATCH_FORGET.rawValue, FUSE_RELEASE.rawValue,
-      FUSE_RELEASEDIR.rawValue:
+      FUSE_RELEASEDIR.rawValue, FUSE_INTERRUPT.rawValue:
       return false
     default: session.roundTrips.add(1, ordering: .relaxed)
     }
+    let isLong: Bool
     switch opcode {
     case FUSE_FSYNC.rawValue, FUSE_FSYNCDIR.rawValue,
       FUSE_FALLOCATE.rawValue, FUSE_COPY_FILE_RANGE.rawValue, FUSE_SYNCFS.rawValue:
-      return true
-    case FUSE_WRITE.rawValue: return count >= 1 << 16
-    default: return false
+      isLong = true
+    case FUSE_READ.rawValue where count >= size + MemoryLayout<fuse_read_in>.size:
+      let read = UnsafeRawPointer(memory + size).loadUnaligned(as: fuse_read_in.self)
+      callers.didRead(caller: caller(memory), isLong: isStreamed(read))
+      return false
+    case FUSE_WRITE.rawValue:
+      callers.didRead(caller: caller(memory), isLong: false)
+      return count >= 1 << 16 && !callers.isNear
+    default: isLong = false
     }
+    callers.didRead(caller: caller(memory), isLong: isLong)
+    return isLong
+  }
+
+  /// The thread that made the request whose header this is.
+  private func caller(_ header: UnsafeMutableRawPointer) -> Int32 {
+    Int32(bitPattern: header.loadUnaligned(fromByteOffset: 32, as: UInt32.self))
+  }
+
+  /// Whether a large file is read from one end to the other: the kernel asks ahead then, so that caller
+  /// and server can work at once.
+  private func isStreamed(_ read: fuse_read_in) -> Bool {
+    read.size >= 1 << 16 && read.offset >= 1 << 19
   }
 
   /// At least `count` bytes of room, valid until the request is answered.

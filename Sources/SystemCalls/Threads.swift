@@ -108,6 +108,11 @@ public enum ProcessCall {
   /// Raises the soft limit of descriptors to the hard one; the limit.
   public static func raiseDescriptorLimit() -> UInt64 { csys_raise_descriptor_limit() }
 
+  /// Bytes of memory that the machine has (sysconf(3)).
+  public static var memory: UInt64 {
+    UInt64(max(sysconf(CInt(_SC_PHYS_PAGES)), 0)) &* UInt64(max(sysconf(CInt(_SC_PAGESIZE)), 0))
+  }
+
   /// A descriptor that is readable once SIGTERM, SIGINT or SIGHUP has come; these are blocked.
   public static func signalDescriptor() throws(Errno) -> CInt {
     try check(csys_signal_descriptor())
@@ -146,6 +151,11 @@ public enum ProcessCall {
   public static func isReadable(_ descriptor: CInt) -> Bool {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     return poll(&entry, 1, 0) > 0
+  }
+
+  /// How much the kernel reads ahead on the mount at a path (/sys/class/bdi). Asks the mount nothing.
+  public static func setReadAhead(at path: String, kibibytes: UInt32) throws(Errno) {
+    _ = try check(csys_set_read_ahead(path, kibibytes))
   }
 
   /// Flushes the file system at a path (syncfs(2)).

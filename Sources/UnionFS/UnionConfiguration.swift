@@ -30,12 +30,30 @@ public struct UnionConfiguration: Sendable {
     case off
   }
 
+  /// Whether the kernel keeps what is written for a while and sends it in large pieces.
+  public enum Writeback: String, Sendable, CaseIterable {
+    /// Where it cannot write by itself (`Passthrough`): an unprivileged server, an older kernel. Not on a
+    /// file system with little room, so that no write that has been acknowledged finds none.
+    case auto
+    case off
+  }
+
+  /// Where requests are served.
+  public enum Serving: String, Sendable, CaseIterable {
+    /// A single caller's on the core on which it waits, where the server may do that.
+    case near
+    /// Wherever the scheduler puts the server's threads.
+    case any
+  }
+
   /// Top branch first. At most the first is `rw`.
   public var branches: [BranchSpecification]
   /// No change through this mount at all, whatever the branches allow.
   public var readOnly = false
   public var durability = Durability.auto
   public var passthrough = Passthrough.auto
+  public var writeback = Writeback.auto
+  public var serving = Serving.near
   public var directoryRename = DirectoryRename.materialise
   /// `.wh.NAME` entries are listed and can be looked at. Only for a union that nothing changes.
   public var showsWhiteouts = false

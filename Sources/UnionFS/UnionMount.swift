@@ -37,11 +37,15 @@ public final class UnionMount: Sendable {
     do throws(SessionFailure) {
       return try Session(
         union, options: options, mountPoint: configuration.mountPoint,
-        stackDepth: ProcessCall.hasCapability(21) ? configuration.passthrough.stackDepth : 0)
+        stackDepth: ProcessCall.hasCapability(21) ? configuration.passthrough.stackDepth : 0,
+        collectsWrites: !configuration.readOnly && configuration.writeback == .auto,
+        servesNearby: configuration.serving == .near)
     } catch {
       let why = error.message.isEmpty ? "" : ": \(error.message)"
+      let isRefused =
+        error.message.contains("not permitted") || error.message.contains("ermission denied")
       throw Failure(
-        .failed, "\(configuration.mountPoint) cannot be mounted\(why)",
+        isRefused ? .permission : .failed, "\(configuration.mountPoint) cannot be mounted\(why)",
         advice: "see that /dev/fuse can be opened and, as an ordinary user, that fusermount3 is "
           + "installed")
     }
@@ -53,7 +57,8 @@ public final class UnionMount: Sendable {
 
   private static func advice(for error: Errno) -> String {
     switch error {
-    case .permissionDenied, .notPermitted: "the top branch must be writable for this user"
+    case .permissionDenied, .notPermitted:
+      "the top branch must be writable for this user, and on no union's mount"
     case .noSpace: "make room on its file system"
     default: ""
     }

@@ -66,6 +66,8 @@ struct MountRequest {
     configuration.showsWhiteouts = options.showsWhiteouts
     configuration.sumsFileSystems = options.sumsFileSystems
     configuration.passthrough = options.passthrough
+    configuration.writeback = options.writeback
+    configuration.serving = options.serving
     configuration.durability = options.durability
     configuration.directoryRename = options.directoryRename
     configuration.mountOptions = options.words(

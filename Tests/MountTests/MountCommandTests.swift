@@ -38,6 +38,40 @@ import Testing
     }
   }
 
+  @Test(arguments: ["max_read=65536", "max_read=4096"])
+  func aLimitOfReadsLeavesTheMountAlive(option: String) throws {
+    let bytes = pattern(300_000)
+    try withUnion([.rw(), .lower([.file("f", bytes: bytes)])], options: [option]) { u throws in
+      #expect(try (u / "f").bytesOfFile() == bytes)
+    }
+  }
+
+  /// The kernel refuses a security context where there is no SELinux.
+  @Test func aMountThatTheKernelRefusesIsOneLine() throws {
+    try withUnion([.rw(), .lower([.file("f")])], mounted: false, checks: []) { u throws in
+      u.options = ["context=nothing"]
+      let end = try run(u.mountCommand())
+      #expect(end.status == 1 || end.status == 77)
+      #expect(end.output.isEmpty)
+      #expect(end.errors.split(separator: "\n").count == 1, "\(end.errors)")
+      #expect(end.errors.contains("cannot be mounted"), "\(end.errors)")
+    }
+  }
+
+  @Test func aBranchMayHaveAnyName() throws {
+    try withUnion([.rw(), .lower([.file("f", "F")])], mounted: false, checks: []) { u throws in
+      let odd = Path(bytes: u.folder.bytes + Array("/p".utf8) + [0xFF])
+      try odd.mkdir()
+      // A shell passes the bytes on as they are.
+      let mount = "exec \(u.program) mount --branch \"$p\"=rw --branch \(u.lower)=ro+wh \(u.mnt)"
+      let end = try run(["sh", "-c", "for p in \(u.folder)/p*; do \(mount); done"])
+      #expect(end.status == 0, "\(end.errors)")
+      try (u / "new").write("N")
+      #expect(try (odd / "new").text() == "N")
+      try u.unmount()
+    }
+  }
+
   @Test func theTypeMayBeNamedToo() throws {
     try withUnion([.rw(), .lower(MountCommand.lower)], options: ["subtype=other"]) { u throws in
       let mount = try #require(Server.mountInformation(u.mnt))

@@ -84,8 +84,37 @@ int csys_sync_file_system(const char *path);
 /// A readable descriptor of a directory in a mount of its own that nobody else sees, read-only and
 /// without access times, what is mounted below included; -errno without CAP_SYS_ADMIN.
 int csys_clone_mount_read_only(int directory);
+/// How much the kernel reads ahead on the file system at a mount point; -errno where this process may not
+/// say.
+int csys_set_read_ahead(const char *mount_point, unsigned kibibytes);
 /// Raises RLIMIT_NOFILE to its hard limit and returns it.
 uint64_t csys_raise_descriptor_limit(void);
+
+/// How a thread is scheduled: policy, real-time priority, the cores that it may run on.
+struct csys_scheduling {
+  int policy, priority;
+  uint64_t cores[16];
+};
+/// gettid(2).
+int csys_thread(void);
+/// The calling thread's.
+int csys_get_scheduling(struct csys_scheduling *out);
+/// Of any thread of this process; 0 is the caller.
+int csys_set_scheduling(int thread, const struct csys_scheduling *scheduling);
+/// SCHED_IDLE: runs where nothing else wants to.
+int csys_set_idle(int thread);
+/// Binds a thread to one core.
+int csys_set_core(int thread, int core);
+/// How many cores the calling thread may run on.
+int csys_core_count(void);
+/// 1 where a thread may be given its policy back after csys_set_idle.
+int csys_may_leave_idle(void);
+/// /proc/THREAD/stat of a thread of any process, to be read by csys_last_core; close it.
+int csys_open_thread(int thread);
+/// The core on which that thread ran last.
+int csys_last_core(int descriptor);
+/// How many threads of the machine run or want to.
+int csys_runnable(void);
 #include "CDaemon.h"
 
 #endif

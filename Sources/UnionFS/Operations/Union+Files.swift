@@ -32,7 +32,17 @@ extension Union {
     if reply.backing != 0 && flags & OpenFlag.accessMode != OpenFlag.readOnly {
       Session.forgetAttributes(of: node)
     }
+    giveContent(of: node, slot, file, flags: flags)
     return reply
+  }
+
+  /// A small file that is opened to be read comes with its content, once. The file is locked, so nothing
+  /// writes to it or opens it meanwhile.
+  private func giveContent(of node: UInt64, _ slot: UInt32, _ file: OpenFile, flags: CInt) {
+    guard flags & OpenFlag.accessMode == OpenFlag.readOnly, file.cachedHandles == 1,
+      nodes.isFirstGiven(slot)
+    else { return }
+    Session.giveContent(of: node, file.descriptor.load(ordering: .acquiring))
   }
 
   /// A handle of an open file, which is locked.
@@ -46,7 +56,30 @@ extension Union {
     reply.keepsCache = mode == .cached
     reply.skipsFlush = true
     reply.backing = backing
+    reply.isDirect =
+      mode == .cached && flags & OpenFlag.accessMode != OpenFlag.readOnly && Session.collectsWrites
+      && mustWriteAtOnce(file)
     return reply
+  }
+
+  /// What the kernel may have collected when the top branch has this much room left finds it, and the
+  /// caller is told at once where it does not.
+  private static let roomToCollect: UInt64 = max(256 << 20, ProcessCall.memory / 32)
+
+  /// Whether writes to a file are not to be collected: they might not find room, the server could not
+  /// read what surrounds them, or the file cannot be told to be on top.
+  private func mustWriteAtOnce(_ file: OpenFile) -> Bool {
+    guard Session.mapsDirectFiles else { return false }
+    guard file.isReadable.load(ordering: .relaxed),
+      let room = try? FileSystemCall.fileSystem(of: branches[0].root)
+    else { return true }
+    var needed = Self.roomToCollect
+    if !file.isOnTop.load(ordering: .relaxed) {
+      let lower = try? FileSystemCall.status(of: file.descriptor.load(ordering: .acquiring))
+      needed &+= UInt64(max(lower?.size ?? 0, 0))
+    }
+    let (bytes, isMore) = room.blocksAvailable.multipliedReportingOverflow(by: room.fragmentSize)
+    return !isMore && bytes < needed
   }
 
   /// Makes sure that the shared descriptor can do what the flags ask.
@@ -62,7 +95,9 @@ extension Union {
     let isOpen = file.descriptor.load(ordering: .relaxed) >= 0
     let canRead = file.isReadable.load(ordering: .relaxed)
     let canWrite = file.isWritable.load(ordering: .relaxed)
-    let wantsReading = flags & OpenFlag.accessMode != OpenFlag.writeOnly
+    // What surrounds a piece that the kernel collects is read first.
+    let wantsReading =
+      flags & OpenFlag.accessMode != OpenFlag.writeOnly || wantsWriting && Session.collectsWrites
     if wantsWriting && (!isOnTop || file.mayBeProtected.load(ordering: .relaxed)) {
       let attributes = try withPlace(slot) { place throws(Errno) in
         try FileSystemCall.status(at: place.directory, place.name)
@@ -118,11 +153,18 @@ extension Union {
 
   func write(
     _ node: UInt64, handle: UInt64, from buffer: UnsafeRawBufferPointer, at offset: Int64,
-    dropsPrivileges: Bool, caller: Caller
+    isCollected: Bool, dropsPrivileges: Bool, caller: Caller
   ) throws(Errno) -> Int {
     let handle = try FileHandle.from(handle)
     let descriptor = try writable(handle)
     if dropsPrivileges { try dropPrivileges(handle.file, descriptor, caller) }
+    let before = isCollected ? try FileSystemCall.status(of: descriptor).modified : nil
+    defer {
+      // Where this server may not, the time is that of the piece's arrival.
+      if let before {
+        try? FileSystemCall.changeTimes(of: descriptor, accessed: .keep, modified: .to(before))
+      }
+    }
     var done = 0
     while done < buffer.count {
       do throws(Errno) {
@@ -139,7 +181,8 @@ extension Union {
     return done
   }
 
-  func flush(_ node: UInt64, handle: UInt64) throws(Errno) {}
+  /// The kernel, which has sent what it collected before, need not say so again.
+  func flush(_ node: UInt64, handle: UInt64) throws(Errno) { throw Errno.noFunction }
 
   func release(_ node: UInt64, handle: UInt64) {
     guard let handle = FileHandle.release(handle) else { return }
@@ -181,9 +224,25 @@ extension Union {
     count: Int
   ) throws(Errno) -> Int {
     let target = try writable(try FileHandle.from(toHandle))
-    return try FileSystemCall.copyRange(
+    let source = try FileHandle.from(fromHandle)
+    let copied = try FileSystemCall.copyRange(
       from: try descriptor(ofHandle: fromHandle), at: offset, to: target, at: newOffset,
       count: count)
+    // The source's access time may have moved, of which the kernel is told nothing else.
+    Session.forgetAttributes(of: nodes.id(source.slot))
+    return copied
+  }
+}
+
+extension NodeTable {
+  /// Takes the lock.
+  func id(_ slot: UInt32) -> UInt64 {
+    lock.whileLocked { Self.id(slot, generation: node(slot).pointee.generation) }
+  }
+
+  /// Whether a node's content is given for the first time; it is from here on. Takes the lock.
+  func isFirstGiven(_ slot: UInt32) -> Bool {
+    lock.whileLocked { node(slot).pointee.flags.insert(.given).inserted }
   }
 }
 

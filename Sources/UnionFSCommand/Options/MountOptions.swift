@@ -9,6 +9,8 @@ struct MountOptions: Equatable {
   var durability = UnionConfiguration.Durability.auto
   var directoryRename = UnionConfiguration.DirectoryRename.materialise
   var passthrough = UnionConfiguration.Passthrough.auto
+  var writeback = UnionConfiguration.Writeback.auto
+  var serving = UnionConfiguration.Serving.near
   /// Whiteouts are shown, as aufs's `shwh` does; for read-only mounts.
   var showsWhiteouts = false
   /// statfs(2) adds the branches' file systems up, as aufs's `sum` does.
@@ -76,6 +78,8 @@ struct MountOptions: Equatable {
   ) throws(Failure) {
     switch key {
     case "passthrough": passthrough = try Self.choice(value, of: key)
+    case "writeback": writeback = try Self.choice(value, of: key)
+    case "serve": serving = try Self.choice(value, of: key)
     case "rename": directoryRename = try Self.choice(value, of: key)
     case "sync": durability = try Self.choice(value, of: key)
     case "max_read" where UInt32(value) == nil:

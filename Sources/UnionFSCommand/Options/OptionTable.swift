@@ -91,7 +91,10 @@ enum OptionTable {
 
   /// The known word nearest to a misspelt one, nil where none is near.
   static func nearest(to word: String) -> String? {
-    let own = ["ro", "rw", "br", "dirs", "rename", "sync", "shwh", "sum", "passthrough"]
+    let own = [
+      "ro", "rw", "br", "dirs", "rename", "sync", "shwh", "sum", "passthrough", "writeback",
+      "serve",
+    ]
     let known = own + Array(words.keys) + Array(keys.keys) + Array(valued.keys)
     let ranked = known.map { (distance: editDistance($0, word), name: $0) }
       .min { ($0.distance, $0.name) < ($1.distance, $1.name) }
