@@ -6,9 +6,11 @@ shared one. Every step's result or errno is compared, the trees after each round
 new mount. What happens follows from the seed alone:
 
     random_model.py BINARY SECONDS SEED [--folder FOLDER] [--processes N] [--steps N] [--trace]
+                    [--drop-caches]
 """
 
 import argparse
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -19,6 +21,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 NAMES = "abcdefgh"
@@ -664,6 +667,26 @@ class Run:
         compare_trees(seen, plain, "the view")
         return inodes
 
+    @contextlib.contextmanager
+    def forgetting(self):
+        """With --drop-caches the kernel forgets meanwhile what no program holds, again and again."""
+        over = threading.Event()
+
+        def forget():
+            while not over.wait(0.01):
+                with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+                    file.write("3")
+
+        thread = threading.Thread(target=forget)
+        if self.words.drop_caches:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if self.words.drop_caches:
+                thread.join()
+
     def round(self, number):
         children = []
         for index in range(self.words.processes):
@@ -672,7 +695,10 @@ class Run:
             if child == 0:
                 os._exit(self.process(number, index))
             children.append(child)
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        codes = []
+        with self.forgetting():
+            for child in children:
+                codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         if any(codes):
             raise Difference(f"round {number}: processes ended with {codes}")
         return self.view()
@@ -752,6 +778,8 @@ def main():
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--steps", type=int, default=1000, help="of each process in a round")
     parser.add_argument("--trace", action="store_true", help="print every step")
+    parser.add_argument("--drop-caches", action="store_true",
+                        help="let the kernel forget all the time what is not in use")
     words = parser.parse_args()
     if words.processes > 8:
         parser.error("at most 8 processes share the files")

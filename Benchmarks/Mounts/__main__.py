@@ -68,6 +68,8 @@ def arguments():
     add("--cache", type=pathlib.Path, metavar="DIR", help="keeps the Debian packages for later runs")
     add("--binary", type=pathlib.Path, metavar="PATH", help="the program (the release build)")
     add("--user", default="unionfs-test", help=argparse.SUPPRESS)
+    add("--no-image", action="store_true",
+        help="work on the file system of TMPDIR itself, not on an ext4 image there")
     add("--keep", action="store_true", help="leave the layers there; mounts are taken away anyway")
     add("--update-docs", action="store_true", help="rewrite the results in docs/performance.md")
     add("--report", type=pathlib.Path, metavar="JSON", help="report an earlier run, measure nothing")
@@ -83,14 +85,31 @@ def chosen(wanted, known, what):
     return [one for one in known if not wanted or one.name in wanted]
 
 
-def make_folder():
+def make_folder(options):
+    """A folder on a file system of its own: an ext4 image, so that what else the disk's file system has
+    been through (deleted inodes that it looks at anew, a missing journal) is in no number."""
     place = os.environ.get("TMPDIR", "/var/tmp")
     kind = machine.file_system(place)
     if kind in ("tmpfs", "ramfs"):
         die(f"{place} is a {kind}; set TMPDIR to a folder on a disk")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="unionfs-bench.", dir=place)).resolve()
+    if not options.no_image:
+        image = folder.with_suffix(".ext4")
+        with image.open("wb") as file:
+            file.truncate((6 if options.short else 14) << 30)
+        format_ = ["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", image]
+        subprocess.run(format_, check=True)
+        subprocess.run(["mount", "-o", "loop", image, folder], check=True)
     folder.chmod(0o755)
     return folder
+
+
+def remove_folder(folder):
+    image = folder.with_suffix(".ext4")
+    if image.exists():
+        subprocess.run(["umount", folder], check=False, stderr=subprocess.DEVNULL)
+        image.unlink()
+    shutil.rmtree(folder)
 
 
 def compile_client(folder):
@@ -187,7 +206,7 @@ def in_folder(options):
         die("run as root: mounts, owners and device nodes need it")
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, interrupted)
-    folder = make_folder()
+    folder = make_folder(options)
     try:
         return run(options, folder)
     except KeyboardInterrupt as reason:
@@ -199,7 +218,7 @@ def in_folder(options):
         if options.keep:
             say(f"kept: {folder}")
         else:
-            shutil.rmtree(folder)
+            remove_folder(folder)
 
 
 def main():

@@ -26,6 +26,8 @@ final class Worker {
   var request: fuse_req_t?
   /// Who asks this thread.
   private var callers: CallerWatch
+  /// Nanoseconds that reading the request at hand took, where it matters.
+  private var waited: UInt64 = 0
 
   init(_ session: Session) {
     self.session = session
@@ -52,7 +54,9 @@ final class Worker {
     self.pool = pool
     let descriptor = fuse_session_fd(session.raw)
     while !session.hasEnded {
+      let before = callers.isNear ? ProcessCall.nanoseconds : 0
       let count = fuse_session_receive_buf(session.raw, &buffer)
+      waited = before == 0 ? 0 : ProcessCall.nanoseconds &- before
       if count == -CInt(Errno.interrupted.rawValue)
         || count == -CInt(Errno.resourceTemporarilyUnavailable.rawValue)
       {
@@ -110,14 +114,14 @@ final class Worker {
       isLong = true
     case FUSE_READ.rawValue where count >= size + MemoryLayout<fuse_read_in>.size:
       let read = UnsafeRawPointer(memory + size).loadUnaligned(as: fuse_read_in.self)
-      callers.didRead(caller: caller(memory), isLong: isStreamed(read))
+      callers.didRead(caller: caller(memory), isLong: isStreamed(read), waited: waited)
       return false
     case FUSE_WRITE.rawValue:
-      callers.didRead(caller: caller(memory), isLong: false)
+      callers.didRead(caller: caller(memory), isLong: false, waited: waited)
       return count >= 1 << 16 && !callers.isNear
     default: isLong = false
     }
-    callers.didRead(caller: caller(memory), isLong: isLong)
+    callers.didRead(caller: caller(memory), isLong: isLong, waited: waited)
     return isLong
   }
 

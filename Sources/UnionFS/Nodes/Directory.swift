@@ -40,6 +40,8 @@ final class Directory: @unchecked Sendable {
   /// After so many the index is worth making; more than `leastProbes` once the size is known.
   let probesBeforeIndex = Atomic<Int>(leastProbes)
   static let leastProbes = 24
+  /// Whether it has been found out how large it is.
+  let wasMeasured = Atomic<Bool>(false)
 
   // Guarded by the lock of `DirectoryDescriptors`.
   var descriptors: [(branch: UInt16, descriptor: DirectoryDescriptor)] = []

@@ -1,12 +1,23 @@
 internal import FUSE
+internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
 
-/// An open descriptor (O_PATH) of one branch's part of a directory; closed with its last user.
+/// An open descriptor of one branch's part of a directory, mostly of O_PATH; closed with its last user.
 final class DirectoryDescriptor: Sendable {
   let raw: CInt
-  init(_ raw: CInt) { self.raw = raw }
+  /// Names can be read from it, and none have been.
+  private let isUnread: Atomic<Bool>
+
+  init(_ raw: CInt, isReadable: Bool = false) {
+    self.raw = raw
+    isUnread = Atomic(isReadable)
+  }
+
   deinit { FileSystemCall.close(raw) }
+
+  /// Whether the caller may read names from it: the first who asks, of one that can be read.
+  func takeUnread() -> Bool { isUnread.exchange(false, ordering: .relaxed) }
 }
 
 /// Keeps the number of open directory descriptors bounded: past the limit, those of directories that

@@ -29,12 +29,11 @@ extension Union {
     try descriptor(directory, 0)
   }
 
-  /// A descriptor to read names from, and whether nothing has been read from it yet; one that was there
-  /// before is none to read from. The directory is locked to write.
+  /// A descriptor that names may be read from, where it was not open before and the server may.
   private func descriptorToList(
     _ directory: Directory, _ branch: UInt16
-  ) throws(Errno) -> (descriptor: DirectoryDescriptor, isFresh: Bool) {
-    if let known = descriptors.get(directory, branch: branch) { return (known, false) }
+  ) throws(Errno) -> DirectoryDescriptor {
+    if let known = descriptors.get(directory, branch: branch) { return known }
     treeLock.lockToRead()
     defer { treeLock.unlock() }
     if let (parent, name) = nodes.parent(of: directory.slot),
@@ -43,11 +42,10 @@ extension Union {
         at: above.raw, name,
         OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow | OpenFlag.noAccessTime)
     {
-      let own = DirectoryDescriptor(opened)
-      let kept = descriptors.put(directory, branch: branch, own)
-      return (kept, kept === own)
+      return descriptors.put(
+        directory, branch: branch, DirectoryDescriptor(opened, isReadable: true))
     }
-    return (try openAlongTree(directory, branch), false)
+    return try openAlongTree(directory, branch)
   }
 
   /// Opens from the nearest ancestor that is open, down; no path is built, so depth has no limit.
@@ -121,10 +119,10 @@ extension Union {
     var merge = Merge(showingWhiteouts: configuration.showsWhiteouts)
     for (position, index) in directory.branches.enumerated() {
       let branch = branch(index)
-      let (part, isFresh) = try descriptorToList(directory, index)
+      let part = try descriptorToList(directory, index)
       // Another thread's wake-up costs as much as reading some hundred names.
       try merge.addAll(
-        of: part.raw, isFresh: isFresh, branch: index, isTop: isWritable(index),
+        of: part.raw, isFresh: part.takeUnread(), branch: index, isTop: isWritable(index),
         isLast: position + 1 == directory.branches.count,
         honoursWhiteouts: branch.honoursWhiteouts, isLarge: Session.willBlock
       ) { inode in listedNumber(index, inode) }
@@ -162,6 +160,27 @@ extension Union {
 
   func countProbes(_ directory: Directory, _ count: Int) {
     directory.probes.add(count, ordering: .relaxed)
+  }
+
+  /// The most bytes of a branch's part of a directory whose index is made at the first lookup.
+  private static let smallPart: Int64 = 16 << 10
+
+  /// Makes the index of a small merged directory at its first lookup: reading it costs no more than asking
+  /// each branch for the name, its whiteout and the opaque marker. Not locked by the caller.
+  func makeIndexIfSmall(_ directory: Directory) {
+    guard directory.isMerged.load(ordering: .relaxed),
+      !directory.wasMeasured.exchange(true, ordering: .relaxed)
+    else { return }
+    directory.lock.lockToWrite()
+    defer { directory.lock.unlock() }
+    guard directory.index == nil, !directory.isResolved else { return }
+    for index in directory.branches {
+      guard let part = try? descriptorToList(directory, index),
+        let size = try? FileSystemCall.status(of: part.raw).size, size <= Self.smallPart
+      else { return }
+    }
+    // A server that may not read it asks for each name.
+    try? makeIndex(directory)
   }
 
   /// Makes the index of a directory that has been asked often: what was spent on looking names up is

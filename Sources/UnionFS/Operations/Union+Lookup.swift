@@ -9,6 +9,7 @@ extension Union {
     let directory = try directory(parent)
     if isDots(raw) { return try lookUpDots(directory, raw) }
     let name = try configuration.showsWhiteouts ? Name(orWhiteout: raw) : Name(raw)
+    makeIndexIfSmall(directory)
     defer { makeIndexIfWorthIt(directory) }
     try lockToRead(directory)
     defer { directory.lock.unlock() }
