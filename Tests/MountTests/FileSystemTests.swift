@@ -24,6 +24,39 @@ import Testing
     }
   }
 
+  @Test func aFileSystemInsideTheTopBranchIsChangedToo() throws {
+    let long = Path(String(repeating: "n", count: 255))
+    let lower: [Item] = [
+      .file("t/f", "F"), .file("t/d/g", "G"), .symlink("t/l", to: "f"), .file("t/e/h", "H"),
+      .file("t/cut", "long"), .file(Path("t") / long, "L"), .special("t/p", .fifo),
+    ]
+    try withUnion([.rw(), .lower(lower)], mounted: false, checks: [.lowerUnchanged]) { u throws in
+      try (u.top / "t").mkdir()
+      try (u.top / "t").mount(source: "tmpfs", type: "tmpfs", data: "mode=0755")
+      defer { try? (u.top / "t").umount(lazily: true) }
+      try u.mount()
+      try (u / "t/f").append("+")
+      try (u / "t/cut").truncate(2)
+      try (u / "t/l").chown(3, 4)
+      try (u / "t/p").chmod(0o600)
+      try (u / "t/d/g").chmod(0o600)
+      try (u / "t/d").rename(to: u / "t/moved")
+      try (u / "t/e/h").unlink()
+      try (u / "t/e").rmdir()
+      try (u / "t" / long).unlink()
+      #expect(try (u / "t/f").text() == "F+")
+      #expect(try (u / "t/cut").text() == "lo")
+      #expect(try (u / "t/moved/g").text() == "G")
+      #expect(try (u / "t/l").stat().uid == 3)
+      #expect(try (u / "t").names().sorted() == ["cut", "f", "l", "moved", "p"])
+      try u.unmount()
+      try u.mount()
+      #expect(try (u / "t").names().sorted() == ["cut", "f", "l", "moved", "p"])
+      #expect(try (u / "t/f").text() == "F+")
+      try u.unmount()
+    }
+  }
+
   @Test func aLowerFileGetsItsFirstAttributeWhereTheTopKnowsThem() throws {
     try withUnion([.rw(), .lower([.file("f", "F")]).onRamfs()]) { u throws in
       #expect(throws: Errno.noAttribute) { _ = try (u / "f").attribute("user.k") }

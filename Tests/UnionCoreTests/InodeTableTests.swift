@@ -14,9 +14,9 @@ private func withFolder(_ body: (FilePath, CInt) throws -> Void) throws {
   try body(FilePath(path), folder.rawValue)
 }
 
-/// A file of the top branch.
-private func file(_ inode: UInt64, birth: Int64) -> Attributes {
-  var attributes = Attributes()
+/// A file of the top branch, whose root this is.
+private func file(_ inode: UInt64, birth: Int64, in folder: CInt) -> Attributes {
+  var attributes = (try? FileSystemCall.status(of: folder)) ?? Attributes()
   attributes.inode = inode
   attributes.birth = birth
   return attributes
@@ -32,9 +32,9 @@ private func file(_ inode: UInt64, birth: Int64) -> Attributes {
       try table.setLinkCount(of: 100, to: 3)
       try table.setLinkCount(of: 101, to: 2)
       try table.setLinkCount(of: 101, to: 0)
-      table.forget(top: file(11, birth: 7))
+      table.forget(top: file(11, birth: 7, in: folder))
       #expect(table.number(ofTop: 11) == 101, "another file had the inode")
-      table.forget(top: file(11, birth: 6))
+      table.forget(top: file(11, birth: 6, in: folder))
       for again in [table, try InodeTable(in: folder)] {
         #expect(again.number(ofTop: 10) == 100)
         #expect(again.number(ofTop: 11) == nil && again.number(ofTop: 12) == nil)
@@ -47,10 +47,13 @@ private func file(_ inode: UInt64, birth: Int64) -> Attributes {
     try withFolder { _, folder in
       let table = try InodeTable(in: folder)
       try table.record(top: 10, birth: 5, number: 100)
-      #expect(table.number(ofTop: file(10, birth: 5)) == 100)
-      #expect(table.number(ofTop: file(10, birth: 6)) == nil)
+      #expect(table.number(ofTop: file(10, birth: 5, in: folder)) == 100)
+      #expect(table.number(ofTop: file(10, birth: 6, in: folder)) == nil)
+      var elsewhere = file(10, birth: 5, in: folder)
+      elsewhere.device += 1
+      #expect(table.number(ofTop: elsewhere, isThere: true) == nil, "of another file system")
       #expect(table.number(ofTop: 10) == 100)
-      #expect(table.number(ofTop: file(10, birth: 6), isThere: true) == nil)
+      #expect(table.number(ofTop: file(10, birth: 6, in: folder), isThere: true) == nil)
       #expect(table.number(ofTop: 10) == nil)
     }
   }

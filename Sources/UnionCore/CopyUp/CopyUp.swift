@@ -24,10 +24,12 @@ public struct CopyUp: Sendable {
   ///   - size: the copy's size in bytes, as truncate(2) makes it; nil for the source's. What is not
   ///     wanted is not read.
   ///   - number: the inode number that the copy keeps.
+  ///   - place: the directory to stage it in, where it is not the work area.
   public func stageFile(
-    _ source: CInt, _ attributes: Attributes, size: Int64? = nil, number: UInt64
+    _ source: CInt, _ attributes: Attributes, size: Int64? = nil, number: UInt64,
+    in place: CInt? = nil
   ) throws(Errno) -> StagedFile {
-    let staged = try area.stageFile()
+    let staged = try area.stageFile(in: place)
     let wanted = min(size ?? attributes.size, attributes.size)
     if wanted > 0 {
       try FileContents.copy(
@@ -52,37 +54,55 @@ public struct CopyUp: Sendable {
     at directory: CInt, _ name: CName, _ attributes: Attributes, number: UInt64,
     links: PseudoLinks? = nil, to targetDirectory: CInt, _ target: CName
   ) throws(Errno) {
-    try area.withFreshName { fresh throws(Errno) in
-      try makeOther(at: directory, name, attributes, fresh)
+    do throws(Errno) {
+      try copyOther(
+        at: directory, name, attributes, number: number, links: links, by: area.descriptor,
+        to: targetDirectory, target)
+    } catch {
+      // The target lies on a file system that is mounted inside the branch: staged beside it.
+      guard error == .improperLink, links == nil else { throw error }
+      try copyOther(
+        at: directory, name, attributes, number: number, links: nil, by: targetDirectory,
+        to: targetDirectory, target)
+    }
+    if flushing == .everything { try syncDirectory(targetDirectory) }
+  }
+
+  private func copyOther(
+    at directory: CInt, _ name: CName, _ attributes: Attributes, number: UInt64,
+    links: PseudoLinks?, by place: CInt, to targetDirectory: CInt, _ target: CName
+  ) throws(Errno) {
+    try area.withFreshName(in: place) { fresh throws(Errno) in
+      try makeOther(at: directory, name, attributes, place, fresh)
       do throws(Errno) {
-        try copyOtherMetadata(at: directory, name, attributes, to: fresh)
-        try record(area.descriptor, fresh, number)
+        try copyOtherMetadata(at: directory, name, attributes, to: place, fresh)
+        try record(place, fresh, number)
         try links?.add(number: number) { (directory, name) throws(Errno) in
-          try FileSystemCall.link(at: area.descriptor, fresh, to: directory, name)
+          try FileSystemCall.link(at: place, fresh, to: directory, name)
         }
-        try publish(fresh, attributes, to: targetDirectory, target)
+        try publish(place, fresh, attributes, to: targetDirectory, target)
       } catch {
         // Under its number it would be seen by the other names.
         try? links?.remove(number)
-        try? removeOne(at: area.descriptor, fresh)
+        try? removeOne(at: place, fresh)
         throw error
       }
     }
-    if flushing == .everything { try syncDirectory(targetDirectory) }
   }
 
   /// A directory that its owner may not write to cannot be moved by an unprivileged server (its `..`
   /// changes): it gets its mode where it is shown.
   private func publish(
-    _ fresh: CName, _ attributes: Attributes, to targetDirectory: CInt, _ target: CName
+    _ place: CInt, _ fresh: CName, _ attributes: Attributes, to targetDirectory: CInt,
+    _ target: CName
   ) throws(Errno) {
     let isLocked = attributes.isDirectory && attributes.mode & 0o200 == 0 && !overridesModes
     if isLocked {
       try FileSystemCall.changeMode(
-        at: area.descriptor, fresh, attributes.permissions | 0o200)
+        at: place, fresh, attributes.permissions | 0o200)
     }
     try FileSystemCall.rename(
-      at: area.descriptor, fresh, to: targetDirectory, target,
+      at: place, fresh, to: targetDirectory, target,
       flags: FileSystemCall.RenameFlag.noReplace)
     if isLocked {
       try FileSystemCall.changeMode(at: targetDirectory, target, attributes.permissions)
@@ -104,10 +124,10 @@ public struct CopyUp: Sendable {
   }
 
   private func makeOther(
-    at directory: CInt, _ name: CName, _ attributes: Attributes, _ fresh: CName
+    at directory: CInt, _ name: CName, _ attributes: Attributes, _ place: CInt, _ fresh: CName
   ) throws(Errno) {
     switch attributes.type {
-    case .directory: try FileSystemCall.makeDirectory(at: area.descriptor, fresh, mode: 0o700)
+    case .directory: try FileSystemCall.makeDirectory(at: place, fresh, mode: 0o700)
     case .symbolicLink:
       var target = [CChar](repeating: 0, count: 4097)
       let count = try target.withUnsafeMutableBufferPointer { buffer throws(Errno) in
@@ -115,18 +135,17 @@ public struct CopyUp: Sendable {
           at: directory, name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<4096]))
       }
       target[count] = 0
-      try FileSystemCall.makeSymbolicLink(at: area.descriptor, fresh, to: target)
+      try FileSystemCall.makeSymbolicLink(at: place, fresh, to: target)
     default:
       try FileSystemCall.makeNode(
-        at: area.descriptor, fresh, mode: attributes.type.modeBits | 0o600,
+        at: place, fresh, mode: attributes.type.modeBits | 0o600,
         device: attributes.specialDevice)
     }
   }
 
   private func copyOtherMetadata(
-    at directory: CInt, _ name: CName, _ attributes: Attributes, to fresh: CName
+    at directory: CInt, _ name: CName, _ attributes: Attributes, to own: CInt, _ fresh: CName
   ) throws(Errno) {
-    let own = area.descriptor
     try FileSystemCall.changeOwner(
       at: own, fresh, owner: attributes.owner, group: attributes.group)
     try ExtendedAttributes.copy(
@@ -175,8 +194,7 @@ public struct CopyUp: Sendable {
 
   /// Notes the number that the file at `name` keeps, before anybody can see it.
   private func record(_ directory: CInt, _ name: CName, _ number: UInt64) throws(Errno) {
-    let copy = try FileSystemCall.status(at: directory, name)
-    try area.inodes.record(top: copy.inode, birth: copy.birth, number: number)
+    try area.inodes.record(top: FileSystemCall.status(at: directory, name), number: number)
   }
 }
 

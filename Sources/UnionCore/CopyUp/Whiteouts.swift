@@ -84,7 +84,14 @@ public final class Whiteouts: @unchecked Sendable {
 
   /// The name is its content, so it is staged and shown in one step.
   private func hideLong(_ name: Name, in directory: CInt) throws(Errno) {
-    let staged = try area.stageFile()
+    do throws(Errno) { try hideLong(name, in: directory, by: nil) } catch {
+      guard error == .improperLink else { throw error }
+      try hideLong(name, in: directory, by: directory)
+    }
+  }
+
+  private func hideLong(_ name: Name, in directory: CInt, by place: CInt?) throws(Errno) {
+    let staged = try area.stageFile(in: place)
     let count = try FileSystemCall.write(
       staged.descriptor, from: UnsafeRawBufferPointer(name.bytes), at: 0)
     if count != name.count { throw Errno.noSpace }

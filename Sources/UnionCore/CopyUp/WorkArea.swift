@@ -89,40 +89,56 @@ public final class WorkArea: Sendable {
     try Self.withName(counter.add(1, ordering: .relaxed).newValue, body)
   }
 
-  static func withName<Result>(
-    _ number: UInt64, _ body: (CName) throws(Errno) -> Result
+  /// The same in another directory, of a file system that is mounted inside the branch: nothing can be
+  /// moved there from here.
+  func withFreshName<Result>(
+    in place: CInt, _ body: (CName) throws(Errno) -> Result
   ) throws(Errno) -> Result {
-    let outcome: Swift.Result<Result, Errno> = "t\(number)".withCString { name in
+    try Self.withName(
+      counter.add(1, ordering: .relaxed).newValue, isHere: place == descriptor, body)
+  }
+
+  /// - Parameter isHere: the name is for the work area, where none needs to be hidden.
+  static func withName<Result>(
+    _ number: UInt64, isHere: Bool = true, _ body: (CName) throws(Errno) -> Result
+  ) throws(Errno) -> Result {
+    let name = isHere ? "t\(number)" : ".wh..wh.unionfs.t\(number)"
+    let outcome: Swift.Result<Result, Errno> = name.withCString { name in
       do throws(Errno) { return .success(try body(name)) } catch { return .failure(error) }
     }
     return try outcome.get()
   }
 
   /// A new empty file that only its descriptor knows, or that lies in the work area.
-  public func stageFile() throws(Errno) -> StagedFile {
+  ///
+  /// - Parameter place: another directory to stage it in; its descriptor outlives the staged file.
+  public func stageFile(in place: CInt? = nil) throws(Errno) -> StagedFile {
+    let place = place ?? descriptor
     if unnamedFiles.load(ordering: .relaxed) != 2 {
       do throws(Errno) {
         let file = try FileSystemCall.open(
-          at: descriptor, ReservedName.here, OpenFlag.temporary | OpenFlag.readWrite, mode: 0o600)
-        return StagedFile(descriptor: file, number: 0, area: .passUnretained(self))
+          at: place, ReservedName.here, OpenFlag.temporary | OpenFlag.readWrite, mode: 0o600)
+        return StagedFile(descriptor: file, number: 0, place: place, isHere: place == descriptor)
       } catch {
         guard
           error == .notSupported || error == .isDirectory || error == .invalidArgument
             || error == .notSupportedOnSocket
         else { throw error }
-        unnamedFiles.store(2, ordering: .relaxed)
+        if place == descriptor { unnamedFiles.store(2, ordering: .relaxed) }
       }
     }
     let number = counter.add(1, ordering: .relaxed).newValue
-    let file = try Self.withName(number) { name throws(Errno) in
+    let file = try Self.withName(number, isHere: place == descriptor) { name throws(Errno) in
       try FileSystemCall.open(
-        at: descriptor, name,
+        at: place, name,
         OpenFlag.readWrite | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o600)
     }
-    return StagedFile(descriptor: file, number: number, area: .passUnretained(self))
+    return StagedFile(
+      descriptor: file, number: number, place: place, isHere: place == descriptor)
   }
 
   /// Moves a directory out of the view in one step and deletes it.
+  /// EXDEV where it lies on another file system.
   public func discardDirectory(at directory: CInt, _ name: CName) throws(Errno) {
     try withFreshName { fresh throws(Errno) in
       try FileSystemCall.rename(at: directory, name, to: descriptor, fresh)
@@ -135,11 +151,11 @@ public final class WorkArea: Sendable {
 /// A file that is being filled and is not part of the view. Published or, when dropped, gone.
 public struct StagedFile: ~Copyable {
   public let descriptor: CInt
-  /// The number of its name in the work area, 0 where it has none (O_TMPFILE).
+  /// The number of its name, 0 where it has none (O_TMPFILE).
   let number: UInt64
-  /// Unretained: the work area lives as long as the mount. (A type that is discarded holds no
-  /// references.)
-  let area: Unmanaged<WorkArea>
+  /// The directory that it is staged in: the work area's, or another.
+  let place: CInt
+  let isHere: Bool
 
   deinit {
     removeName()
@@ -147,8 +163,8 @@ public struct StagedFile: ~Copyable {
   }
 
   private borrowing func withName(_ body: (CInt, CName) throws(Errno) -> Void) throws(Errno) {
-    let directory = area.takeUnretainedValue().descriptor
-    try WorkArea.withName(number) { name throws(Errno) in try body(directory, name) }
+    let place = place
+    try WorkArea.withName(number, isHere: isHere) { name throws(Errno) in try body(place, name) }
   }
 
   private borrowing func removeName() {

@@ -50,9 +50,11 @@ public final class InodeTable: @unchecked Sendable {
   static let magic: [UInt8] = Array("unionfs-inodes-1\n".utf8)
 
   private let lock = Lock()
-  /// Held over the writing of one record; nothing else waits for it.
+  /// Held over the writing of one record, and over what memory says of it; taken before `lock`.
   private let appendLock = Lock()
   private let descriptor: CInt
+  /// The top branch's file system; another one may be mounted inside the branch, whose files keep none.
+  private let device: UInt64
   // Below: guarded by `lock`.
   private var origins: [UInt64: Origin] = [:]
   private var links: [UInt64: UInt64] = [:]
@@ -67,6 +69,7 @@ public final class InodeTable: @unchecked Sendable {
     descriptor = try FileSystemCall.open(
       at: workArea, ReservedName.inodeTable,
       OpenFlag.readWrite | OpenFlag.create | OpenFlag.append | OpenFlag.noFollow, mode: 0o600)
+    device = try FileSystemCall.status(of: descriptor).device
     try load()
     if records > 4096 && records > 4 * (origins.count + links.count) { try rewrite() }
   }
@@ -90,7 +93,7 @@ public final class InodeTable: @unchecked Sendable {
   /// - Parameter isThere: the file is, so that another's record can be dropped.
   public func number(ofTop file: Attributes, isThere: Bool = false) -> UInt64? {
     lock.whileLocked {
-      guard let origin = origins[file.inode] else { return nil }
+      guard let origin = origins[file.inode], file.device == device else { return nil }
       if origin.birth == 0 || file.birth == origin.birth { return origin.number }
       if isThere { origins[file.inode] = nil }
       return nil
@@ -105,23 +108,56 @@ public final class InodeTable: @unchecked Sendable {
   // MARK: Recording
 
   /// A file of the top branch keeps `number`. Recorded before the file is published.
-  public func record(top inode: UInt64, birth: Int64, number: UInt64) throws(Errno) {
+  public func record(top file: Attributes, number: UInt64) throws(Errno) {
+    if file.device == device {
+      try record(top: file.inode, birth: file.birth, number: number)
+    }
+  }
+
+  func record(top inode: UInt64, birth: Int64, number: UInt64) throws(Errno) {
     if inode == number { return }
-    try append(.origin, inode, UInt64(bitPattern: birth), number)
+    appendLock.lock()
+    defer { appendLock.unlock() }
+    try appendLocked(.origin, inode, UInt64(bitPattern: birth), number)
     lock.whileLocked { origins[inode] = Origin(birth: birth, number: number) }
   }
 
-  /// The file is gone; its inode may come again, and may have already.
-  public func forget(top file: Attributes) {
-    let isGone = lock.whileLocked { () -> Bool in
-      guard let origin = origins[file.inode], origin.birth == 0 || origin.birth == file.birth else {
-        return false
-      }
-      origins[file.inode] = nil
-      return true
+  /// Does what takes a file's last name away. Its record goes first: the inode may come again in the same
+  /// moment, for a file whose birth the clock does not tell from this one's. Where `body` fails it is
+  /// there again.
+  ///
+  /// - Parameter file: nil for one that keeps names, or none.
+  public func whileForgetting(
+    top file: Attributes?, _ body: () throws(Errno) -> Void
+  ) throws(Errno) {
+    guard let file, let origin = take(file) else { return try body() }
+    do throws(Errno) { try body() } catch {
+      lock.whileLocked { if origins[file.inode] == nil { origins[file.inode] = origin } }
+      throw error
     }
-    // The record alone would be told by its birth time.
-    if isGone { try? append(.forget, file.inode, 0, 0) }
+    appendForget(file.inode)
+  }
+
+  /// The file will never be looked up again, and is still there.
+  public func forget(top file: Attributes) {
+    if take(file) != nil { appendForget(file.inode) }
+  }
+
+  private func take(_ file: Attributes) -> Origin? {
+    lock.whileLocked {
+      guard let origin = origins[file.inode], file.device == device,
+        origin.birth == 0 || origin.birth == file.birth
+      else { return nil }
+      origins[file.inode] = nil
+      return origin
+    }
+  }
+
+  /// Unless another file has had the inode meanwhile: its record takes the old one's place.
+  private func appendForget(_ inode: UInt64) {
+    appendLock.lock()
+    defer { appendLock.unlock() }
+    if lock.whileLocked({ origins[inode] }) == nil { try? appendLocked(.forget, inode, 0, 0) }
   }
 
   /// A count of 0 drops the record.
@@ -168,9 +204,15 @@ public final class InodeTable: @unchecked Sendable {
   }
 
   private func append(_ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64) throws(Errno) {
-    let record = Self.encode(kind, a, b, c)
     appendLock.lock()
     defer { appendLock.unlock() }
+    try appendLocked(kind, a, b, c)
+  }
+
+  private func appendLocked(
+    _ kind: Kind, _ a: UInt64, _ b: UInt64, _ c: UInt64
+  ) throws(Errno) {
+    let record = Self.encode(kind, a, b, c)
     let written = try record.withBytes { bytes throws(Errno) in
       try FileSystemCall.write(descriptor, from: bytes)
     }

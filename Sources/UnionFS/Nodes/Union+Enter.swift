@@ -161,10 +161,12 @@ extension NodeTable {
       // Another file has the name by now (a branch was changed behind the union's back).
       unlink(index)
     }
-    // Also where one link is left: the others may have gone while something has the file open.
     guard let slot = linkedNode(identity.number), node(slot).pointee.kind == kind else {
       return nil
     }
+    // One link may be left, the others having gone while something has the file open. A node that has a
+    // name still is another file, which is being removed: its inode has come again already.
+    guard identity.isLinked || node(slot).pointee.dentry == 0 else { return nil }
     link(parent, name, hash: hash, to: slot)
     return slot
   }

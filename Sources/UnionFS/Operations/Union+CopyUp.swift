@@ -155,7 +155,12 @@ extension Union {
     do throws(Errno) { descriptor = try publish(staged, slot, isLinked: isLinked) } catch {
       // Under its number it would be seen by the other names.
       if isLinked { try? top.pseudoLinks.remove(number) }
-      throw error
+      guard error == .improperLink, !isLinked else { throw error }
+      // The directory lies on a file system that is mounted inside the branch: staged there.
+      let place = try topDescriptor(ofParentOf: slot)
+      let staged = try top.copyUp.stageFile(
+        source.descriptor, attributes, size: size, number: number, in: place.raw)
+      descriptor = try publish(staged, slot, isLinked: false)
     }
     InodeFlags.protect(descriptor, as: attributes)
     if file.descriptor.load(ordering: .relaxed) >= 0 {
@@ -163,6 +168,13 @@ extension Union {
     } else {
       FileSystemCall.close(descriptor)
     }
+  }
+
+  private func topDescriptor(ofParentOf slot: UInt32) throws(Errno) -> DirectoryDescriptor {
+    guard case .named(let parent, _) = nodes.whereabouts(slot) else {
+      throw Errno.staleNFSFileHandle
+    }
+    return try topDescriptor(parent)
   }
 
   /// A node's number, and whether other names share it.

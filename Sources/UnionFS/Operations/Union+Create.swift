@@ -107,7 +107,7 @@ extension Union {
       })
   }
 
-  private func emptyOfMarkers(_ parent: CInt, _ name: Name) throws(Errno) {
+  func emptyOfMarkers(_ parent: CInt, _ name: Name) throws(Errno) {
     let inside = try FileSystemCall.open(
       at: parent, name.pointer, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
     defer { FileSystemCall.close(inside) }

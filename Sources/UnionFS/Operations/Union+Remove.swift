@@ -24,13 +24,15 @@ extension Union {
     let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
     if attributes.isDirectory { throw Errno.isDirectory }
     if attributes.isProtected { throw Errno.notPermitted }
-    let counted = countedNumber(branch, attributes)
-    if let counted { try top.area.inodes.expectLinkCount(of: counted) }
-    try hiding(name, state, in: target.raw, top) { () throws(Errno) in
-      if branch == 0 { try FileSystemCall.unlink(at: target.raw, name.pointer) }
+    let leaving = leaving(branch, attributes)
+    if let counted = leaving.counted { try top.area.inodes.expectLinkCount(of: counted) }
+    try top.area.inodes.whileForgetting(top: leaving.forgotten) { () throws(Errno) in
+      try hiding(name, state, in: target.raw, top) { () throws(Errno) in
+        if branch == 0 { try FileSystemCall.unlink(at: target.raw, name.pointer) }
+      }
     }
     directory.index?.hide(name, whiteout: state.lowerShows)
-    didUnlink(directory, name, branch: branch, attributes, at: place.raw)
+    didUnlink(directory, name, leaving)
   }
 
   /// A directory has to be on top for a whiteout.
@@ -66,43 +68,55 @@ extension Union {
     if hides && top.copyUp.flushing == .everything { try top.copyUp.syncDirectory(target) }
   }
 
-  /// The number under which the table counts a file's names; nil where its own link count holds.
-  func countedNumber(_ branch: UInt16, _ found: Attributes) -> UInt64? {
-    guard let top, !found.isDirectory else { return nil }
-    var number = numbers.number(
-      branch: Int(branch), device: found.device, inode: found.inode)
-    if branch == 0, let kept = top.area.inodes.number(ofTop: found) { number = kept }
-    if top.area.inodes.linkCount(of: number) != nil { return number }
-    return branch != 0 && found.linkCount > 1 ? number : nil
+  /// What is to be known of a file that is about to lose a name.
+  struct Leaving {
+    var branch: UInt16
+    var found: Attributes
+    /// The number that the union shows.
+    var number: UInt64
+    /// The number under which the table counts its names; nil where its own link count holds.
+    var counted: UInt64?
+    /// The names that are left then.
+    var left: UInt64
+    /// The file where no name of the top branch is left, so that its number is kept no longer.
+    var forgotten: Attributes? {
+      branch == 0 && (found.isDirectory || found.linkCount == 1 || left == 0) ? found : nil
+    }
   }
 
-  /// Bookkeeping after a non-directory lost a name: link counts, numbers, and the attributes that a
-  /// nameless file keeps.
-  func didUnlink(
-    _ directory: Directory, _ name: Name, branch: UInt16, _ found: Attributes, at place: CInt
-  ) {
-    guard let top else { return }
-    var attributes = found
-    var number = numbers.number(
-      branch: Int(branch), device: found.device, inode: found.inode)
-    if branch == 0, let kept = top.area.inodes.number(ofTop: found) { number = kept }
-    var left = found.linkCount - 1
-    if let counted = countedNumber(branch, found) {
+  func leaving(_ branch: UInt16, _ found: Attributes) -> Leaving {
+    var number = numbers.number(branch: Int(branch), device: found.device, inode: found.inode)
+    if branch == 0, let kept = top?.area.inodes.number(ofTop: found) { number = kept }
+    var leaving = Leaving(
+      branch: branch, found: found, number: number, left: max(found.linkCount, 1) - 1)
+    guard let top, !found.isDirectory else { return leaving }
+    if let count = top.area.inodes.linkCount(of: number) {
+      leaving.counted = number
+      leaving.left = max(count, 1) - 1
+    } else if branch != 0 && found.linkCount > 1 {
+      leaving.counted = number
       // The name was looked up before, so what is hidden is known; it is not found out in a change.
-      let count =
-        top.area.inodes.linkCount(of: counted)
-        ?? (hiddenLinks.isKnown ? try? visibleLinks(found, counted) : nil) ?? found.linkCount
-      left = max(count, 1) - 1
-      try? top.area.inodes.setLinkCount(of: counted, to: left)
-      if left == 0 {
+      let shown = hiddenLinks.isKnown ? try? visibleLinks(found, number) : nil
+      leaving.left = max(shown ?? found.linkCount, 1) - 1
+    }
+    return leaving
+  }
+
+  /// Bookkeeping after a non-directory lost a name: link counts, and the attributes that a nameless file
+  /// keeps.
+  func didUnlink(_ directory: Directory, _ name: Name, _ leaving: Leaving) {
+    guard let top else { return }
+    if let counted = leaving.counted {
+      try? top.area.inodes.setLinkCount(of: counted, to: leaving.left)
+      if leaving.left == 0 {
+        if let copy = try? pseudoAttributes(counted) { top.area.inodes.forget(top: copy) }
         try? top.pseudoLinks.remove(counted)
-        if branch == 0 { top.area.inodes.forget(top: found) }
       }
     }
-    if branch == 0 && found.linkCount == 1 { top.area.inodes.forget(top: found) }
-    attributes.inode = number
-    attributes.linkCount = left
-    nodes.didUnlink(directory.slot, name, left: left, attributes)
+    var attributes = leaving.found
+    attributes.inode = leaving.number
+    attributes.linkCount = leaving.left
+    nodes.didUnlink(directory.slot, name, left: leaving.left, attributes)
   }
 
   func removeDirectory(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) {
@@ -136,11 +150,13 @@ extension Union {
     let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
     // Held open, so that a process that is still inside sees it.
     _ = try descriptor(removed, branch)
-    try hiding(name, state, in: target.raw, top) { () throws(Errno) in
-      if branch == 0 { try removeEmptied(removed, target.raw, name, top) }
+    let forgotten = branch == 0 ? attributes : nil
+    try top.area.inodes.whileForgetting(top: forgotten) { () throws(Errno) in
+      try hiding(name, state, in: target.raw, top) { () throws(Errno) in
+        if branch == 0 { try removeEmptied(removed, target.raw, name, top) }
+      }
     }
     directory.index?.hide(name, whiteout: state.lowerShows)
-    if branch == 0 { top.area.inodes.forget(top: attributes) }
     didRemove(removed, directory, name, attributes)
   }
 
@@ -179,7 +195,13 @@ extension Union {
         // Moving a directory changes its `..`, and what is in it has to go.
         try FileSystemCall.changeMode(at: target, name.pointer, mode | 0o700)
       }
-      try top.area.discardDirectory(at: target, name.pointer)
+      do throws(Errno) { try top.area.discardDirectory(at: target, name.pointer) } catch {
+        guard error == .improperLink else { throw error }
+        // On a file system that is mounted inside the branch it is emptied in its place: with the
+        // whiteout of its name nothing below shows in it.
+        try emptyOfMarkers(target, name)
+        try FileSystemCall.removeDirectory(at: target, name.pointer)
+      }
     }
   }
 

@@ -174,18 +174,19 @@ extension Union {
     let fromTop = try topDescriptor(from.directory)
     let toTop = try topDescriptor(to.directory)
     let old = try attributesOfTarget(to, target)
-    if let old, let counted = countedNumber(old.2, old.0) {
-      try top.area.inodes.expectLinkCount(of: counted)
-    }
+    let lost = old.map { leaving($0.2, $0.0) }
+    if let counted = lost?.counted { try top.area.inodes.expectLinkCount(of: counted) }
     let before = try moved.map { (moved) throws(Errno) in
       try makeOpaqueToMove(moved, at: from, over: target, top)
     }
     do throws(Errno) {
-      try hiding(from.name, source, in: fromTop.raw, top) { () throws(Errno) in
-        if replaced != nil && target.isOnTop { try emptyOnDisk(to, target, toTop.raw, top) }
-        if let old, old.0.isRegular, old.0.linkCount == 1 { holdReplaced(to, old.1, old.2) }
-        try renameOnDisk(from, to, fromTop, toTop, isDirectory: moved != nil, flags: 0) {
-          didMove(from, to, source, target, replaced, old)
+      try top.area.inodes.whileForgetting(top: lost?.forgotten) { () throws(Errno) in
+        try hiding(from.name, source, in: fromTop.raw, top) { () throws(Errno) in
+          if replaced != nil && target.isOnTop { try emptyOnDisk(to, target, toTop.raw, top) }
+          if let old, old.0.isRegular, old.0.linkCount == 1 { holdReplaced(to, old.1, old.2) }
+          try renameOnDisk(from, to, fromTop, toTop, isDirectory: moved != nil, flags: 0) {
+            didMove(from, to, source, target, replaced, lost)
+          }
         }
       }
     } catch {
@@ -305,14 +306,13 @@ extension Union {
 
   private func didMove(
     _ from: Side, _ to: Side, _ source: NameState, _ target: NameState,
-    _ replaced: Directory?, _ old: (Attributes, DirectoryDescriptor, UInt16)?
+    _ replaced: Directory?, _ lost: Leaving?
   ) {
-    if let (attributes, place, branch) = old {
+    if let lost {
       if let replaced {
-        if branch == 0 { top?.area.inodes.forget(top: attributes) }
-        didRemove(replaced, to.directory, to.name, attributes)
+        didRemove(replaced, to.directory, to.name, lost.found)
       } else {
-        didUnlink(to.directory, to.name, branch: branch, attributes, at: place.raw)
+        didUnlink(to.directory, to.name, lost)
       }
     }
     nodes.move(
