@@ -99,7 +99,7 @@ def unionfs_fuse(stack, upper, work, mnt):
 
 
 def mergerfs(stack, upper, work, mnt):
-    options = "allow_other,suid,dev,category.create=ff,fsname=mergerfs"
+    options = "allow_other,suid,dev,category.create=ff,minfreespace=0,fsname=mergerfs"
     return ["mergerfs", "-f", "-o", options, branches(stack, upper), mnt]
 
 
