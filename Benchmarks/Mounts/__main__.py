@@ -93,15 +93,24 @@ def make_folder(options):
     if kind in ("tmpfs", "ramfs"):
         die(f"{place} is a {kind}; set TMPDIR to a folder on a disk")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="unionfs-bench.", dir=place)).resolve()
-    if not options.no_image:
-        image = folder.with_suffix(".ext4")
-        with image.open("wb") as file:
-            file.truncate((6 if options.short else 14) << 30)
-        format_ = ["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", image]
-        subprocess.run(format_, check=True)
-        subprocess.run(["mount", "-o", "loop", image, folder], check=True)
-    folder.chmod(0o755)
+    try:
+        if not options.no_image:
+            mount_image(folder, (6 if options.short else 14) << 30)
+        folder.chmod(0o755)
+    except BaseException:
+        remove_folder(folder)
+        raise
     return folder
+
+
+def mount_image(folder, size):
+    """A new ext4 of at most so many bytes at a folder."""
+    image = folder.with_suffix(".ext4")
+    with image.open("wb") as file:
+        file.truncate(size)
+    words = ["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", image]
+    subprocess.run(words, check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
 
 
 def remove_folder(folder):

@@ -129,12 +129,17 @@ int csys_clone_mount_read_only(int directory) {
 }
 
 // The kernel answers from what it knows: asking a server that is the caller would wait for ever.
-int csys_set_read_ahead(const char *mount_point, unsigned kibibytes) {
+int64_t csys_mounted_device(const char *mount_point) {
   struct statx known;
   if (statx(AT_FDCWD, mount_point, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &known) < 0) return -errno;
+  // A file system without a device of its own, and a mount: the one that was just made.
+  if (known.stx_dev_major != 0 || !(known.stx_attributes & STATX_ATTR_MOUNT_ROOT)) return -ENODEV;
+  return known.stx_dev_minor;
+}
+
+int csys_set_read_ahead(unsigned minor, unsigned kibibytes) {
   char path[64], value[16];
-  snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", known.stx_dev_major,
-           known.stx_dev_minor);
+  snprintf(path, sizeof path, "/sys/class/bdi/0:%u/read_ahead_kb", minor);
   int descriptor = open(path, O_WRONLY | O_CLOEXEC);
   if (descriptor < 0) return -errno;
   int length = snprintf(value, sizeof value, "%u", kibibytes);

@@ -11,9 +11,10 @@ internal import SystemPackage
 /// which only SCHED_IDLE threads run counts as idle: the caller is woken there, and goes on at once.
 ///
 /// The price is that such a thread gets no time where anything else wants the core. So a guard looks at
-/// it each two milliseconds: a request that nobody takes up for as long, or that takes as long, gives the thread its
-/// policy and its cores back, and the next try is put off. Nothing of it is done where several callers
-/// ask in turn, or while more threads want to run than there are cores.
+/// it each two milliseconds: a request that nobody takes up for as long, or that takes as long, gives
+/// the thread its policy and its cores back, and the next try is put off. Nothing of it is done where
+/// several callers ask in turn, or while more threads want to run than there are cores. A thread is
+/// started by none that is near: it would inherit policy and core.
 ///
 /// Measured on two cores under KVM: a LOOKUP of a missing name 70 µs without, 15 µs with it.
 ///
@@ -29,11 +30,12 @@ final class CallerCore: @unchecked Sendable {
   // Below: guarded by `lock`.
   private var hasGuard = false
   private var isOver = false
-  /// When the next try may be, in nanoseconds; how long the last one was put off.
-  private var notBefore: UInt64 = 0
+  /// How long the last try was put off, in nanoseconds.
   private var delay = shortestDelay
   private var began: UInt64 = 0
 
+  /// When the next try may be (`ProcessCall.monotonic`). Changed under `lock`.
+  private let notBefore = Atomic<UInt64>(0)
   /// The thread that serves so, 0 for none. Changed under `lock`.
   private let near = Atomic<CInt>(0)
   /// Counts that thread's requests: odd while one is being answered.
@@ -70,15 +72,22 @@ final class CallerCore: @unchecked Sendable {
     progress.store(progress.load(ordering: .relaxed) & ~1, ordering: .releasing)
   }
 
+  /// Whether a try is worth the look at where the caller is.
+  var isDue: Bool {
+    near.load(ordering: .relaxed) == 0
+      && ProcessCall.monotonic >= notBefore.load(ordering: .relaxed)
+  }
+
   /// Moves the calling thread to a caller's core; false where this is not the time.
   func enter(_ thread: CInt, core: CInt) -> Bool {
-    let now = ProcessCall.nanoseconds
+    let now = ProcessCall.monotonic
     lock.lock()
     defer { lock.unlock() }
-    guard near.load(ordering: .relaxed) == 0, !isOver, now >= notBefore else { return false }
+    guard near.load(ordering: .relaxed) == 0, !isOver, now >= notBefore.load(ordering: .relaxed)
+    else { return false }
     guard let runnable = Scheduling.runnable, runnable <= coreCount, pool.isAlone, startGuard()
     else {
-      notBefore = now &+ Self.shortestDelay
+      notBefore.store(now &+ Self.shortestDelay, ordering: .relaxed)
       return false
     }
     do throws(Errno) {
@@ -87,7 +96,7 @@ final class CallerCore: @unchecked Sendable {
     } catch {
       // Not allowed here, or the core is none of ours.
       try? usual.apply(to: thread)
-      notBefore = now &+ Self.longestDelay
+      notBefore.store(now &+ Self.longestDelay, ordering: .relaxed)
       return false
     }
     began = now
@@ -114,7 +123,7 @@ final class CallerCore: @unchecked Sendable {
   func leaveToOthers(_ thread: CInt) {
     lock.whileLocked {
       restore(thread)
-      notBefore = ProcessCall.nanoseconds &+ Self.shortestDelay
+      notBefore.store(ProcessCall.monotonic &+ Self.shortestDelay, ordering: .relaxed)
     }
   }
 
@@ -173,7 +182,12 @@ final class CallerCore: @unchecked Sendable {
         hasWaited = true
       } else {
         quiet += 1
-        if quiet >= Self.patience { return leave(thread) }
+        if quiet >= Self.patience {
+          leave(thread)
+          // A request that came in this instant has nobody to notice that it takes long.
+          if progress.load(ordering: .acquiring) != now { pool.willBlock() }
+          return
+        }
       }
     }
   }
@@ -183,10 +197,10 @@ final class CallerCore: @unchecked Sendable {
     let isStill = near.load(ordering: .relaxed) == thread
     restore(thread)
     if isStill && wasStarved {
-      let now = ProcessCall.nanoseconds
+      let now = ProcessCall.monotonic
       let wasShort = now &- began < 4 &* delay
       delay = wasShort ? min(delay &* 2, Self.longestDelay) : Self.shortestDelay
-      notBefore = now &+ delay
+      notBefore.store(now &+ delay, ordering: .relaxed)
     }
     lock.unlock()
     // Others are not kept waiting behind what takes long.
@@ -244,7 +258,9 @@ struct CallerWatch: ~Copyable {
     self.caller = caller
     if streak >= Self.leastStreak {
       streak = 0
-      guard let place = place(of: caller), core.enter(thread, core: place) else { return }
+      guard core.isDue, let place = place(of: caller), core.enter(thread, core: place) else {
+        return
+      }
       coreOfCaller = place
       isNear = true
       count = 0
@@ -279,9 +295,12 @@ struct CallerWatch: ~Copyable {
     }
   }
 
+  /// Whether the guard watches the request at hand: it may have made the thread an ordinary one since.
+  var isWatched: Bool { isNear && core?.isNear(thread) ?? false }
+
   /// The answer is about to be sent, or was not due.
   func willAnswer() {
-    if isNear { core?.endRequest() }
+    if isWatched { core?.endRequest() }
   }
 
   private mutating func place(of caller: Int32) -> CInt? {

@@ -97,8 +97,9 @@ private func negotiate(
     | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS
     | FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA
     | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT
-  // The kernel does one or the other.
+  // The kernel does one or the other. A file that must be written at once has to be mapped all the same.
   if state.pointee.wants_writeback != 0, !Session.hasPassthrough(state),
+    state.pointee.offered & Session.directMaps != 0,
     offered & UInt32(bitPattern: FUSE_CAP_WRITEBACK_CACHE) != 0
   {
     wanted |= FUSE_CAP_WRITEBACK_CACHE

@@ -24,6 +24,8 @@ public final class Session: @unchecked Sendable {
   /// Requests that a caller has waited for, so far.
   let roundTrips = Atomic<UInt64>(0)
   private let isSettled = Atomic<Bool>(false)
+  /// The mount's number, found out when it was made: later something else may lie at its path.
+  private let device: UInt32?
 
   /// Makes a session and mounts it; requests wait until `serve`. No thread is started.
   ///
@@ -71,6 +73,7 @@ public final class Session: @unchecked Sendable {
     self.fileSystem = fileSystem
     self.mountPoint = mountPoint
     pool = ThreadPool(limit: 64)
+    device = try? ProcessCall.mountedDevice(at: mountPoint)
     core = servesNearby ? CallerCore(descriptor: fuse_session_fd(made), pool: pool) : nil
     owner.takeUnretainedValue().session = self
   }
@@ -95,7 +98,7 @@ public final class Session: @unchecked Sendable {
     guard !isSettled.load(ordering: .relaxed), !isSettled.exchange(true, ordering: .relaxed) else {
       return
     }
-    try? ProcessCall.setReadAhead(at: mountPoint, kibibytes: 1024)
+    if let device { try? ProcessCall.setReadAhead(device: device, kibibytes: 1024) }
   }
 
   /// Unmounts what is still mounted and frees the connection.
@@ -113,7 +116,7 @@ public final class Session: @unchecked Sendable {
   private static let passthrough: UInt64 = 1 << 37
 
   /// FUSE_DIRECT_IO_ALLOW_MMAP of INIT.
-  private static let directMaps: UInt64 = 1 << 36
+  static let directMaps: UInt64 = 1 << 36
 
   /// Whether the kernel has agreed to read and write files by itself.
   public static var hasPassthrough: Bool {
@@ -131,12 +134,6 @@ public final class Session: @unchecked Sendable {
   /// closed.
   public static var collectsWrites: Bool {
     Worker.current?.session.state.pointee.has_writeback ?? 0 != 0
-  }
-
-  /// Whether a file whose writes are sent at once can still be mapped.
-  public static var mapsDirectFiles: Bool {
-    guard let state = Worker.current?.session.state else { return false }
-    return state.pointee.offered & directMaps != 0
   }
 
   /// Registers an open regular file for passthrough: the number that an `OpenReply` carries. EPERM

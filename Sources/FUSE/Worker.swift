@@ -54,9 +54,9 @@ final class Worker {
     self.pool = pool
     let descriptor = fuse_session_fd(session.raw)
     while !session.hasEnded {
-      let before = callers.isNear ? ProcessCall.nanoseconds : 0
+      let before = callers.isNear ? ProcessCall.monotonic : 0
       let count = fuse_session_receive_buf(session.raw, &buffer)
-      waited = before == 0 ? 0 : ProcessCall.nanoseconds &- before
+      waited = before == 0 ? 0 : ProcessCall.monotonic &- before
       if count == -CInt(Errno.interrupted.rawValue)
         || count == -CInt(Errno.resourceTemporarilyUnavailable.rawValue)
       {
@@ -92,7 +92,7 @@ final class Worker {
 
   /// The caller's core has a guard that notices by itself.
   func willBlock() {
-    if !callers.isNear { pool?.willBlock() }
+    if !callers.isWatched { pool?.willBlock() }
   }
 
   /// Whether a request may wait for a disk, by its kind; what else turns out to take long says so with

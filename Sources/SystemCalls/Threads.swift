@@ -144,6 +144,13 @@ public enum ProcessCall {
     return UInt64(max(now.tv_sec, 0)) &* 1_000_000_000 &+ UInt64(max(now.tv_nsec, 0))
   }
 
+  /// Nanoseconds of a clock that nobody sets.
+  public static var monotonic: UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return UInt64(max(now.tv_sec, 0)) &* 1_000_000_000 &+ UInt64(max(now.tv_nsec, 0))
+  }
+
   /// Lets time pass (poll(2) of nothing).
   public static func pause(milliseconds: CInt) { poll(nil, 0, milliseconds) }
 
@@ -153,9 +160,14 @@ public enum ProcessCall {
     return poll(&entry, 1, 0) > 0
   }
 
-  /// How much the kernel reads ahead on the mount at a path (/sys/class/bdi). Asks the mount nothing.
-  public static func setReadAhead(at path: String, kibibytes: UInt32) throws(Errno) {
-    _ = try check(csys_set_read_ahead(path, kibibytes))
+  /// The number of the file system without a device that is mounted at a path. Asks it nothing.
+  public static func mountedDevice(at path: String) throws(Errno) -> UInt32 {
+    UInt32(truncatingIfNeeded: try check(csys_mounted_device(path)))
+  }
+
+  /// How much the kernel reads ahead on that file system (/sys/class/bdi).
+  public static func setReadAhead(device: UInt32, kibibytes: UInt32) throws(Errno) {
+    _ = try check(csys_set_read_ahead(device, kibibytes))
   }
 
   /// Flushes the file system at a path (syncfs(2)).

@@ -34,10 +34,9 @@ enum Disk {
       let file = try FileDescriptor.open(
         path, .readOnly, options: [.nonBlocking, .closeOnExec])
       defer { try? file.close() }
-      // A FIFO would read as empty.
-      guard try FileSystemCall.status(of: file.rawValue).isRegular else {
-        throw Errno.invalidArgument
-      }
+      // A FIFO would read as empty. A directory says what it is by itself.
+      let kind = try FileSystemCall.status(of: file.rawValue)
+      guard kind.isRegular || kind.isDirectory else { throw Errno.invalidArgument }
       var bytes: [UInt8] = []
       var chunk = [UInt8](repeating: 0, count: 64 << 10)
       while true {

@@ -36,7 +36,9 @@ struct Mount: ParsableCommand {
         allow_other, allow_root, [no]suid, [no]dev, [no]exec, ro, [no]atime, [a]sync, dirsync, \
         fsname=, subtype=, auto_unmount, max_read=; aufs's br:, and its options that mean nothing \
         here; sync=auto|strict|volatile (when copied data reaches the disk); \
-        rename=materialise|exdev (of directories with lower content).
+        rename=materialise|exdev (of directories with lower content); \
+        passthrough=auto|stacked|off, writeback=auto|off, serve=near|any (who reads, writes and \
+        answers where).
         """, valueName: "opt,…"))
   var options: [CommandArgument] = []
 

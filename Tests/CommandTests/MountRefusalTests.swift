@@ -54,7 +54,13 @@ import Testing
   @Test func aLayersFileThatIsADirectoryIsRefused() throws {
     let store = try Store(["app": ""])
     try store.makeDirectory("layers/dir")
-    try refused([store.path("layers/dir")], 65, "layers/dir is no regular file")
+    try refused([store.path("layers/dir")], 1, "layers/dir")
+  }
+
+  @Test func aLayersFileThatIsAFIFOIsRefused() throws {
+    let store = try Store(["app": ""])
+    #expect(mkfifo(store.path("layers/fifo"), 0o600) == 0)
+    try refused([store.path("layers/fifo")], 65, "layers/fifo is no regular file")
   }
 
   @Test func aFileOutsideALayersDirectoryNeedsTheDiffDirectory() throws {

@@ -84,9 +84,10 @@ int csys_sync_file_system(const char *path);
 /// A readable descriptor of a directory in a mount of its own that nobody else sees, read-only and
 /// without access times, what is mounted below included; -errno without CAP_SYS_ADMIN.
 int csys_clone_mount_read_only(int directory);
-/// How much the kernel reads ahead on the file system at a mount point; -errno where this process may not
-/// say.
-int csys_set_read_ahead(const char *mount_point, unsigned kibibytes);
+/// The minor number of the file system that is mounted at a path and has no device; -errno.
+int64_t csys_mounted_device(const char *mount_point);
+/// How much the kernel reads ahead on that file system; -errno where this process may not say.
+int csys_set_read_ahead(unsigned minor, unsigned kibibytes);
 /// Raises RLIMIT_NOFILE to its hard limit and returns it.
 uint64_t csys_raise_descriptor_limit(void);
 

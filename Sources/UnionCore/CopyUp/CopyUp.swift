@@ -84,6 +84,9 @@ public struct CopyUp: Sendable {
       } catch {
         // Under its number it would be seen by the other names.
         try? links?.remove(number)
+        if let made = try? FileSystemCall.status(at: place, fresh) {
+          area.inodes.forget(top: made)
+        }
         try? removeOne(at: place, fresh)
         throw error
       }

@@ -118,7 +118,8 @@ public final class WorkArea: Sendable {
       do throws(Errno) {
         let file = try FileSystemCall.open(
           at: place, ReservedName.here, OpenFlag.temporary | OpenFlag.readWrite, mode: 0o600)
-        return StagedFile(descriptor: file, number: 0, place: place, isHere: place == descriptor)
+        return StagedFile(
+          descriptor: file, number: 0, place: place, area: .passUnretained(self))
       } catch {
         guard
           error == .notSupported || error == .isDirectory || error == .invalidArgument
@@ -134,7 +135,7 @@ public final class WorkArea: Sendable {
         OpenFlag.readWrite | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o600)
     }
     return StagedFile(
-      descriptor: file, number: number, place: place, isHere: place == descriptor)
+      descriptor: file, number: number, place: place, area: .passUnretained(self))
   }
 
   /// Moves a directory out of the view in one step and deletes it.
@@ -155,15 +156,22 @@ public struct StagedFile: ~Copyable {
   let number: UInt64
   /// The directory that it is staged in: the work area's, or another.
   let place: CInt
-  let isHere: Bool
+  /// Unretained: the work area lives as long as the mount. (A type that is discarded holds no
+  /// references.)
+  let area: Unmanaged<WorkArea>
 
+  /// While the file is still there, so that no other one has its inode yet.
   deinit {
+    if let own = try? FileSystemCall.status(of: descriptor) {
+      area.takeUnretainedValue().inodes.forget(top: own)
+    }
     removeName()
     FileSystemCall.close(descriptor)
   }
 
   private borrowing func withName(_ body: (CInt, CName) throws(Errno) -> Void) throws(Errno) {
     let place = place
+    let isHere = place == area.takeUnretainedValue().descriptor
     try WorkArea.withName(number, isHere: isHere) { name throws(Errno) in try body(place, name) }
   }
 

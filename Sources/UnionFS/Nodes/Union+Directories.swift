@@ -169,6 +169,7 @@ extension Union {
   /// each branch for the name, its whiteout and the opaque marker. Not locked by the caller.
   func makeIndexIfSmall(_ directory: Directory) {
     guard directory.isMerged.load(ordering: .relaxed),
+      !directory.wasMeasured.load(ordering: .relaxed),
       !directory.wasMeasured.exchange(true, ordering: .relaxed)
     else { return }
     directory.lock.lockToWrite()

@@ -66,10 +66,9 @@ extension Union {
   /// caller is told at once where it does not.
   private static let roomToCollect: UInt64 = max(256 << 20, ProcessCall.memory / 32)
 
-  /// Whether writes to a file are not to be collected: they might not find room, the server could not
-  /// read what surrounds them, or the file cannot be told to be on top.
+  /// Whether writes to a file are not to be collected: they might not find room, or the server could not
+  /// read what surrounds them.
   private func mustWriteAtOnce(_ file: OpenFile) -> Bool {
-    guard Session.mapsDirectFiles else { return false }
     guard file.isReadable.load(ordering: .relaxed),
       let room = try? FileSystemCall.fileSystem(of: branches[0].root)
     else { return true }
