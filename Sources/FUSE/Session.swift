@@ -175,6 +175,14 @@ public final class Session: @unchecked Sendable {
     }
   }
 
+  /// Makes the kernel look a name up anew. Waits for whoever changes the directory: `willBlock` first.
+  public static func forgetName(_ name: [CChar], in directory: UInt64) {
+    guard let session = Worker.current?.session else { return }
+    _ = name.withUnsafeBufferPointer {
+      fuse_lowlevel_notify_inval_entry(session.raw, directory, $0.baseAddress, $0.count)
+    }
+  }
+
   /// Tells that the request which the calling thread answers will take long, so that others are not
   /// kept waiting behind it. To be called before a copy of data, a flush, a walk over many names.
   public static func willBlock() { Worker.current?.willBlock() }

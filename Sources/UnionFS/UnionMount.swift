@@ -38,7 +38,8 @@ public final class UnionMount: Sendable {
       return try Session(
         union, options: options, mountPoint: configuration.mountPoint,
         stackDepth: ProcessCall.hasCapability(21) ? configuration.passthrough.stackDepth : 0,
-        collectsWrites: !configuration.readOnly && configuration.writeback == .auto,
+        collectsWrites: !configuration.readOnly && configuration.writeback == .auto
+          && union.hasRoomToCollect,
         servesNearby: configuration.serving == .near)
     } catch {
       let why = error.message.isEmpty ? "" : ": \(error.message)"

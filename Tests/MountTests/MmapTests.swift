@@ -43,8 +43,10 @@ import Testing
     try withUnion(lower: [.file("f", "old text")]) { u throws in
       let mapping = try u.map(try u.open("f", O_RDONLY), size: 8)
       #expect(mapping.text(0..<8) == "old text")
-      try u.open("f", O_WRONLY).write("new", at: 0)
+      let writer = try u.open("f", O_WRONLY)
+      try writer.write("new", at: 0)
       #expect(mapping.text(0..<8) == "new text")
+      if Modes.collectsWrites { try writer.sync() }
       try u.expect(top: ["f=new text"])
     }
   }

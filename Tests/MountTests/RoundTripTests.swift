@@ -62,7 +62,9 @@ import Testing
         let text = try (u / "f").text()
         #expect(text == "text")
       }
-      #expect(try count(read) == 1, "OPEN, which brings the content")
+      // Where writes are collected a close sends them: one FLUSH, which is told that there is no need.
+      let first = Modes.collectsWrites ? 2 : 1
+      #expect(try count(read) == first, "OPEN, which brings the content")
       #expect(try count(read) == 1, "OPEN")
     }
   }
@@ -95,9 +97,13 @@ import Testing
     try withCounted([.rw(), .lower(Self.tree)]) { u, count in
       try walk(u / "t")
       let unlink = try count { try (u / "t/d0/f0").unlink() }
-      #expect(unlink == 1, "UNLINK")
+      // A change of the links moves a time that is the kernel's own, which sends it: SETATTR.
+      let time = Modes.collectsWrites ? 1 : 0
+      #expect(unlink == 1 + time, "UNLINK")
       let rename = try count { try (u / "t/d0/f1").rename(to: u / "t/d0/f2") }
-      #expect(rename <= 3, "LOOKUP of the target, RENAME, and the directory's GETATTR; \(rename)")
+      #expect(
+        rename <= 3 + 2 * time,
+        "LOOKUP of the target, RENAME, and the directory's GETATTR; \(rename)")
       let chmod = try count { try (u / "t/d0/f3").chmod(0o600) }
       #expect(chmod <= 2, "SETATTR, and the directory's GETATTR; \(chmod)")
     }

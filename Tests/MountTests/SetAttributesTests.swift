@@ -62,7 +62,9 @@ import Testing
       let kept = Array("text".utf8).prefix(Int(size))
       #expect(bytes == kept + [UInt8](repeating: 0, count: Int(size) - kept.count))
       let onTop = try (u / "f").stat()
-      #expect(onTop.size == UInt64(size) && onTop.modified > builtTime)
+      #expect(onTop.size == UInt64(size))
+      // The size that there is moves no time where the times are the kernel's own.
+      #expect(onTop.modified > builtTime || (size == 4 && Modes.collectsWrites))
       #expect(!Backend.isOurs || (u.top / "f").exists)
     }
   }

@@ -29,7 +29,8 @@ import Testing
     }
   }
 
-  @Test func smallWritesAreSentInLargePieces() throws {
+  @Test(.enabled(if: !Modes.options.contains("writeback=off"), "collects writes"))
+  func smallWritesAreSentInLargePieces() throws {
     try withCollected([.rw(), .lower()]) { u throws in
       let count = try trips(u) { try write(256, to: u / "f") }
       #expect(count < 40, "\(count) requests for 256 writes")
@@ -76,6 +77,49 @@ import Testing
       mapping.write("mapped", at: 0)
       try mapping.sync()
       #expect(try (u.top / "g").bytesOfFile().prefix(6).elementsEqual("mapped".utf8))
+    }
+  }
+
+  /// A name is looked up anew soon after a file that was written at once is closed: with the mount's time.
+  private func expectTheDisksTime(of name: Path, in u: Union) throws {
+    let time = try (u.top / name).stat().modified
+    for _ in 0..<10_000 {
+      if try (u / name).stat().modified == time { break }
+      _ = (u / "none").exists
+    }
+    #expect(try (u / name).stat().modified == time)
+  }
+
+  @Test(.enabled(if: !Modes.options.contains("writeback=off"), "collects writes"))
+  func aBranchThatHasRunLowIsWrittenToAtOnce() throws {
+    let large = Branch.rw([.file("f", "text")]).onTmpfs(size: "400g")
+    try withCollected([large, .lower()]) { u throws in
+      // As if somebody had filled it.
+      try shell("mount", "-o", "remount,size=2m", "\(u.top)")
+      let file = try u.open("f", O_RDWR)
+      try file.write("more", at: 4)
+      #expect(try (u.top / "f").bytesOfFile().elementsEqual("textmore".utf8))
+      let page = [UInt8](repeating: 7, count: 1 << 16)
+      #expect(throws: Errno.noSpace) {
+        for number in 0..<64 { try file.write(page, at: Int64(number << 16) + 8) }
+      }
+      u.closeAll()
+      try expectTheDisksTime(of: "f", in: u)
+      try (u / "f").truncate(8)
+    }
+  }
+
+  @Test func whatOnlyGrowsIsAppendedOnce() throws {
+    try withCollected([.rw([.file("f", "one")]), .lower()]) { u throws in
+      try shell("chattr", "+a", "\(u.top / "f")")
+      defer { _ = try? shell("chattr", "-a", "\(u.top / "f")") }
+      let file = try u.open("f", O_WRONLY | O_APPEND)
+      try file.write("two")
+      try file.write("three")
+      u.closeAll()
+      #expect(try (u / "f").text() == "onetwothree")
+      #expect(try (u.top / "f").text() == "onetwothree")
+      try expectTheDisksTime(of: "f", in: u)
     }
   }
 

@@ -9,6 +9,11 @@ public enum Modes {
   /// Whether the kernel (6.9 and later) reads and writes files by itself in this run.
   public static let hasPassthrough = !options.contains("passthrough=off") && kernel >= (6, 9)
 
+  /// Whether the kernel (6.6 and later) collects what is written to files of a large file system: the
+  /// top branch's disk has it when the file is closed or flushed, and the times are the kernel's own.
+  public static let collectsWrites =
+    !hasPassthrough && !options.contains("writeback=off") && kernel >= (6, 6)
+
   private static let kernel: (Int, Int) = {
     var name = utsname()
     guard uname(&name) == 0 else { return (0, 0) }

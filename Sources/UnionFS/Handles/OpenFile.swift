@@ -96,12 +96,17 @@ final class FileHandle: Sendable {
   let slot: UInt32
   let flags: CInt
   let mode: DataMode
+  /// Whether its writes come at once though the kernel collects others'.
+  let isDirect: Bool
+  /// Whether such a write has come.
+  let hasWritten = Atomic(false)
 
-  init(_ file: OpenFile, slot: UInt32, flags: CInt, mode: DataMode) {
+  init(_ file: OpenFile, slot: UInt32, flags: CInt, mode: DataMode, isDirect: Bool) {
     self.file = file
     self.slot = slot
     self.flags = flags
     self.mode = mode
+    self.isDirect = isDirect
   }
 
   /// The number that the kernel keeps for it; retained until `release`.

@@ -109,6 +109,23 @@ final class DirectoryDescriptors: @unchecked Sendable {
     _ = consume all
   }
 
+  /// Closes all that no request uses: where the process has no descriptor left.
+  func closeUnused() {
+    lock.lock()
+    var closed: [DirectoryDescriptor] = []
+    for directory in ring {
+      let directory = directory.takeUnretainedValue()
+      closed += directory.descriptors.map(\.descriptor)
+      directory.descriptors = []
+      directory.ringIndex = -1
+    }
+    open -= closed.count
+    ring = []
+    hand = 0
+    lock.unlock()
+    _ = consume closed
+  }
+
   private func removeFromRing(_ directory: Directory) {
     let index = directory.ringIndex
     guard index >= 0 else { return }

@@ -50,26 +50,38 @@ extension Union {
     _ file: OpenFile, _ slot: UInt32, flags: CInt, known: Attributes?
   ) -> OpenReply {
     let (mode, backing) = settleMode(file, flags: flags, known: known)
-    let handle = FileHandle(file, slot: slot, flags: flags, mode: mode)
+    let isDirect =
+      mode == .cached && flags & OpenFlag.accessMode != OpenFlag.readOnly && Session.collectsWrites
+      && mustWriteAtOnce(file)
+    let handle = FileHandle(file, slot: slot, flags: flags, mode: mode, isDirect: isDirect)
     var reply = OpenReply(handle: handle.number)
     // Content changes through this mount only, and the kernel sees every change.
     reply.keepsCache = mode == .cached
     reply.skipsFlush = true
     reply.backing = backing
-    reply.isDirect =
-      mode == .cached && flags & OpenFlag.accessMode != OpenFlag.readOnly && Session.collectsWrites
-      && mustWriteAtOnce(file)
+    reply.isDirect = isDirect
     return reply
   }
 
   /// What the kernel may have collected when the top branch has this much room left finds it, and the
   /// caller is told at once where it does not.
-  private static let roomToCollect: UInt64 = max(256 << 20, ProcessCall.memory / 32)
+  static let roomToCollect: UInt64 = max(256 << 20, ProcessCall.memory / 32)
 
-  /// Whether writes to a file are not to be collected: they might not find room, or the server could not
-  /// read what surrounds them.
+  /// Whether the top branch has room enough that writes are collected at all. Where it has little, each
+  /// file would be written at once, and the kernel could as well not collect.
+  var hasRoomToCollect: Bool {
+    guard top != nil, let room = try? FileSystemCall.fileSystem(of: branches[0].root) else {
+      return false
+    }
+    let (bytes, isMore) = room.blocksAvailable.multipliedReportingOverflow(by: room.fragmentSize)
+    return isMore || bytes / 4 >= Self.roomToCollect
+  }
+
+  /// Whether writes to a file are not to be collected: they might not find room, the server could not
+  /// read what surrounds them, or whatever is written is appended (chattr(1)'s `a`).
   private func mustWriteAtOnce(_ file: OpenFile) -> Bool {
     guard file.isReadable.load(ordering: .relaxed),
+      !file.mayBeProtected.load(ordering: .relaxed),
       let room = try? FileSystemCall.fileSystem(of: branches[0].root)
     else { return true }
     var needed = Self.roomToCollect
@@ -156,6 +168,7 @@ extension Union {
   ) throws(Errno) -> Int {
     let handle = try FileHandle.from(handle)
     let descriptor = try writable(handle)
+    if handle.isDirect { handle.hasWritten.store(true, ordering: .relaxed) }
     if dropsPrivileges { try dropPrivileges(handle.file, descriptor, caller) }
     let before = isCollected ? try FileSystemCall.status(of: descriptor).modified : nil
     defer {
@@ -188,7 +201,21 @@ extension Union {
     handle.file.lockPatiently()
     endMode(handle.file, handle.mode)
     handle.file.lock.unlock()
+    if handle.hasWritten.load(ordering: .relaxed) { forgetNames(of: handle.slot) }
     letGo(handle.file, handle.slot)
+  }
+
+  /// Where the kernel collects writes it believes no time of a regular file but its own, and what was
+  /// written at once has not moved that: so it shall look the file up anew. Only once the request is
+  /// answered: until then the kernel holds the inode.
+  private func forgetNames(of slot: UInt32) {
+    let names = nodes.names(of: slot)
+    _ = Session.hold(
+      Afterwards {
+        // It waits for whoever changes names in the directory, and that one for this server.
+        Session.willBlock()
+        for (parent, name) in names { Session.forgetName(name, in: parent) }
+      })
   }
 
   /// Data that the top branch holds goes to its disk; a lower file has none to flush.
@@ -233,7 +260,30 @@ extension Union {
   }
 }
 
+/// Does something when nobody holds it any more.
+private final class Afterwards {
+  private let body: () -> Void
+  init(_ body: @escaping () -> Void) { self.body = body }
+  deinit { body() }
+}
+
 extension NodeTable {
+  /// The names by which a node is known, each with its directory's node id. Takes the lock.
+  func names(of slot: UInt32) -> [(parent: UInt64, name: [CChar])] {
+    lock.whileLocked {
+      var found: [(parent: UInt64, name: [CChar])] = []
+      var index = node(slot).pointee.dentry
+      while index != 0 {
+        let entry = dentry(index).pointee
+        let parent = Self.id(entry.parent, generation: node(entry.parent).pointee.generation)
+        let name = UnsafeBufferPointer(start: entry.name, count: Int(entry.nameCount))
+        found.append((parent, Array(name)))
+        index = entry.next
+      }
+      return found
+    }
+  }
+
   /// Takes the lock.
   func id(_ slot: UInt32) -> UInt64 {
     lock.whileLocked { Self.id(slot, generation: node(slot).pointee.generation) }

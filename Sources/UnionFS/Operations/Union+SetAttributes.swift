@@ -11,6 +11,8 @@ extension Union {
   ) throws(Errno) -> AttributeReply {
     let slot = try slot(node)
     let clean = try modeAfter(change, of: slot, caller)
+    let change = try asKernelBelieves(change, of: slot)
+    if Session.collectsWrites, let reply = try replyIfNothingChanges(change, slot) { return reply }
     if let size = change.size {
       if kind(slot) == .directory { throw Errno.isDirectory }
       try truncate(slot, to: size)
@@ -30,6 +32,38 @@ extension Union {
       return try attributes(ofSlot: slot, at: place)
     }
     return AttributeReply(changed, timeout: timeout)
+  }
+
+  /// Where the kernel collects writes it believes its own times: a truncation to the size that there is
+  /// moves none, as on most file systems.
+  private func asKernelBelieves(
+    _ change: AttributeChange, of slot: UInt32
+  ) throws(Errno) -> AttributeChange {
+    guard Session.collectsWrites, let size = change.size, case .keep = change.modified,
+      kind(slot) == .regular
+    else { return change }
+    let now = try withPlace(slot) { place throws(Errno) in
+      try FileSystemCall.status(at: place.directory, place.name)
+    }
+    var change = change
+    if now.size == size { change.modified = .to(now.modified) }
+    return change
+  }
+
+  /// What the kernel collects it sends with times, even where nothing was changed but a time of its own:
+  /// no reason to bring a lower file up.
+  private func replyIfNothingChanges(
+    _ change: AttributeChange, _ slot: UInt32
+  ) throws(Errno) -> AttributeReply? {
+    guard change.mode == nil, change.owner == nil, change.group == nil, change.size == nil,
+      case .keep = change.accessed, case .to(let time) = change.modified,
+      nodes.lock.whileLocked({ !isWritable(nodes.node(slot).pointee.branch) })
+    else { return nil }
+    let timeout = attributeTimeout(slot)
+    let now = try withPlace(slot) { place throws(Errno) in
+      try attributes(ofSlot: slot, at: place)
+    }
+    return now.modified == time ? AttributeReply(now, timeout: timeout) : nil
   }
 
   /// The mode that a change leaves which takes set-user-ID bits away; nil where it is the one there is.
