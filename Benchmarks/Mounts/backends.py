@@ -108,6 +108,7 @@ def every(binary):
     return [
         Backend("overlay", KERNEL, layers.OVERLAY, overlay, ALL - {SERVER}),
         Backend("root", OURS, layers.AUFS, ours(binary)),
+        Backend("root-fast", OURS, layers.AUFS, ours(binary, "readers=fast")),
         Backend("root-nopassthrough", OURS, layers.AUFS, ours(binary, "passthrough=off")),
         Backend("root-volatile", OURS, layers.AUFS, ours(binary, "sync=volatile")),
         Backend("user", OURS, layers.USER, ours(binary), as_user=True),

@@ -9,7 +9,7 @@ import matplotlib.pyplot as pyplot  # noqa: E402
 
 OVERLAY = "overlay"
 COLOURS = {
-    "overlay": "#555555", "root": "#c0392b", "root-nopassthrough": "#e67e22",
+    "overlay": "#555555", "root": "#c0392b", "root-fast": "#ff7f7f", "root-nopassthrough": "#e67e22",
     "root-volatile": "#f1c40f", "user": "#8e44ad", "fuse-overlayfs": "#2980b9",
     "unionfs-fuse": "#16a085", "mergerfs": "#27ae60", "plain": "#aaaaaa"}
 MARKERS = {"ours": "o", "peer": "s", "kernel": "|", "plain": "x"}

@@ -38,6 +38,14 @@ public struct UnionConfiguration: Sendable {
     case off
   }
 
+  /// What a file of a lower branch that is open to be read shows once it has been copied up.
+  public enum Readers: String, Sendable, CaseIterable {
+    /// What is written.
+    case coherent
+    /// What it was. The kernel reads it by itself then, where it may (`Passthrough`).
+    case fast
+  }
+
   /// Where requests are served.
   public enum Serving: String, Sendable, CaseIterable {
     /// A single caller's on the core on which it waits, where the server may do that.
@@ -53,6 +61,7 @@ public struct UnionConfiguration: Sendable {
   public var durability = Durability.auto
   public var passthrough = Passthrough.auto
   public var writeback = Writeback.auto
+  public var readers = Readers.coherent
   public var serving = Serving.near
   public var directoryRename = DirectoryRename.materialise
   /// `.wh.NAME` entries are listed and can be looked at. Only for a union that nothing changes.

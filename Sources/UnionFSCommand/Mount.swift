@@ -38,7 +38,7 @@ struct Mount: ParsableCommand {
         here; sync=auto|strict|volatile (when copied data reaches the disk); \
         rename=materialise|exdev (of directories with lower content); \
         passthrough=auto|stacked|off, writeback=auto|off, serve=near|any (who reads, writes and \
-        answers where).
+        answers where); readers=coherent|fast (whether an open lower file shows later changes).
         """, valueName: "opt,…"))
   var options: [CommandArgument] = []
 

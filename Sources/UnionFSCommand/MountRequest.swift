@@ -67,6 +67,7 @@ struct MountRequest {
     configuration.sumsFileSystems = options.sumsFileSystems
     configuration.passthrough = options.passthrough
     configuration.writeback = options.writeback
+    configuration.readers = options.readers
     configuration.serving = options.serving
     configuration.durability = options.durability
     configuration.directoryRename = options.directoryRename

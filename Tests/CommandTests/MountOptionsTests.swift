@@ -85,11 +85,13 @@ import UnionFS
   }
 
   @Test func ourOwnOptionsAreRead() throws {
-    let options = try parse("sync=strict,rename=exdev,sync")
+    let options = try parse("sync=strict,rename=exdev,readers=fast,sync")
+    #expect(options.readers == .fast)
     #expect(options.durability == .strict)
     #expect(options.directoryRename == .exdev)
     #expect(options.flags == ["sync"])
     #expect(throws: Failure.self) { try parse("sync=sometimes") }
+    #expect(throws: Failure.self) { try parse("readers=slow") }
     #expect(throws: Failure.self) { try parse("max_read=many") }
     #expect(throws: Failure.self) { try parse("fsname=") }
     #expect(throws: Failure.self) { try parse("allow_other,allow_root") }

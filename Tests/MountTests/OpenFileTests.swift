@@ -19,7 +19,8 @@ import Testing
     }
   }
 
-  @Test func theWriteOfOneWhoOpenedWhileAReaderHeldTheFileStaysOffTheLowerBranch() throws {
+  @Test(.enabled(if: Modes.readersAreCoherent, "needs coherent readers"))
+  func theWriteOfOneWhoOpenedWhileAReaderHeldTheFileStaysOffTheLowerBranch() throws {
     let bytes = pattern(200_000)
     try withUnion(lower: [.file("f", bytes: bytes)]) { u throws in
       let readers = try (0..<4).map { _ in try u.open("f", O_RDONLY) }

@@ -88,7 +88,8 @@ private let large = 1 << 20
     }
   }
 
-  @Test func aFileThatHasComeUpIsTheSameInEveryMode() throws {
+  @Test(.enabled(if: Modes.readersAreCoherent, "needs coherent readers"))
+  func aFileThatHasComeUpIsTheSameInEveryMode() throws {
     try withUnion(lower: [.file("f", bytes: pattern(large))]) { u throws in
       let reader = try u.open("f", O_RDONLY)
       let writer = try u.open("f", O_RDWR)

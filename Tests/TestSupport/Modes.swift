@@ -14,6 +14,9 @@ public enum Modes {
   public static let collectsWrites =
     !hasPassthrough && !options.contains("writeback=off") && kernel >= (6, 6)
 
+  /// Whether a lower file that is open to be read shows what is written to it later, also a large one.
+  public static let readersAreCoherent = !hasPassthrough || !options.contains("readers=fast")
+
   private static let kernel: (Int, Int) = {
     var name = utsname()
     guard uname(&name) == 0 else { return (0, 0) }

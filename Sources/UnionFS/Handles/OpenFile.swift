@@ -28,6 +28,11 @@ final class OpenFile: @unchecked Sendable {
   var backing: CInt = 0
   var cachedHandles = 0
   var passthroughHandles = 0
+  /// The same for those that read the lower file by passthrough (`readers=fast`), also after its copy-up.
+  var lowerBacking: CInt = 0
+  var lowerHandles = 0
+  /// The lower file once it has been copied up, while such handles are left; else -1.
+  let lowerDescriptor = Atomic<CInt>(-1)
   /// Those of them that may write. Changed under `lock`.
   let writers = Atomic<Int>(0)
 
@@ -52,7 +57,16 @@ final class OpenFile: @unchecked Sendable {
       FileSystemCall.close(open)
       Self.openCount.subtract(1, ordering: .relaxed)
     }
+    closeLower()
     lock.destroy()
+  }
+
+  /// Nobody reads the lower file any more.
+  func closeLower() {
+    let lower = lowerDescriptor.exchange(-1, ordering: .acquiringAndReleasing)
+    guard lower >= 0 else { return }
+    FileSystemCall.close(lower)
+    Self.openCount.subtract(1, ordering: .relaxed)
   }
 
   /// Locks it; where another thread copies the content up, requests of others are not kept waiting.
@@ -88,6 +102,12 @@ enum DataMode {
   case passthrough
   /// It may write, too.
   case passthroughWriting
+  /// It reads a lower file by itself that may be copied up.
+  case passthroughBelow
+  /// Through the server without the page cache: opened anew by an id that is the kernel's no longer.
+  case direct
+  /// The same while others read the lower file by passthrough.
+  case directBelow
 }
 
 /// One open of a file.

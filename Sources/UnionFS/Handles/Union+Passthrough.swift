@@ -8,7 +8,8 @@ internal import UnionCore
 //
 // - Only what will never be another file: the files of the top branch, and every file of a union that
 //   nothing changes. A lower file that may be copied up is cached, its descriptor redirected, so that
-//   no write reaches a lower branch and readers see what is written.
+//   no write reaches a lower branch and readers see what is written. With `readers=fast` it is passed
+//   through to those who only read; `Union+Split.swift` has the rules then.
 // - At one time all handles of a node are of one mode: the first decides, and the kernel refuses
 //   others. `OpenFile` counts them; a handle counts until its RELEASE, which is later than the kernel's
 //   own count, never earlier.
@@ -39,9 +40,12 @@ extension Union {
   ///
   /// - Parameter known: the file's attributes, where the caller has them.
   func settleMode(
-    _ file: OpenFile, flags: CInt, known: Attributes?
+    _ file: OpenFile, _ slot: UInt32, flags: CInt, known: Attributes?
   ) -> (mode: DataMode, backing: CInt) {
     let mayWrite = flags & OpenFlag.accessMode != OpenFlag.readOnly
+    if !mayWrite, joinLower(file, slot, known: known) {
+      return (.passthroughBelow, file.lowerBacking)
+    }
     let backing = backing(of: file, mayWrite: mayWrite, known: known)
     guard backing != 0 else {
       file.cachedHandles += 1
@@ -54,30 +58,43 @@ extension Union {
 
   /// 0 for a file that is to be cached.
   private func backing(of file: OpenFile, mayWrite: Bool, known: Attributes?) -> CInt {
-    let descriptor = file.descriptor.load(ordering: .relaxed)
-    if file.backing != 0 { return file.backing }
-    guard file.cachedHandles == 0, configuration.passthrough != .off, Session.hasPassthrough,
-      !isPassthroughRefused.load(ordering: .relaxed),
-      top == nil || file.isOnTop.load(ordering: .relaxed),
-      let attributes = known ?? (try? FileSystemCall.status(of: descriptor)),
-      attributes.mode & 0o6000 == 0, mayWrite || attributes.size >= Self.leastToRead
-    else { return 0 }
-    do throws(Errno) { file.backing = try Session.openBacking(descriptor) } catch {
-      // Another file may lie on a file system that is not stacked.
-      if error != .tooManySymbolicLinkLevels {
-        isPassthroughRefused.store(true, ordering: .relaxed)
-      }
+    if file.backing == 0, top == nil || file.isOnTop.load(ordering: .relaxed) {
+      file.backing = register(file, mayWrite: mayWrite, known: known)
     }
     return file.backing
   }
 
+  /// Tells the kernel of the file for passthrough; 0 where it is not to be passed through.
+  func register(_ file: OpenFile, mayWrite: Bool, known: Attributes?) -> CInt {
+    let descriptor = file.descriptor.load(ordering: .relaxed)
+    guard file.cachedHandles == 0, configuration.passthrough != .off, Session.hasPassthrough,
+      !isPassthroughRefused.load(ordering: .relaxed),
+      let attributes = known ?? (try? FileSystemCall.status(of: descriptor)),
+      attributes.mode & 0o6000 == 0, mayWrite || attributes.size >= Self.leastToRead
+    else { return 0 }
+    do throws(Errno) { return try Session.openBacking(descriptor) } catch {
+      // Another file may lie on a file system that is not stacked.
+      if error != .tooManySymbolicLinkLevels {
+        isPassthroughRefused.store(true, ordering: .relaxed)
+      }
+      return 0
+    }
+  }
+
   /// A handle is gone. The file is locked.
   func endMode(_ file: OpenFile, _ mode: DataMode) {
-    if mode == .cached {
-      file.cachedHandles -= 1
-      return
+    switch mode {
+    case .cached: file.cachedHandles -= 1
+    case .direct: break
+    case .passthroughBelow, .directBelow: leaveLower(file)
+    case .passthrough: leavePassthrough(file)
+    case .passthroughWriting:
+      _ = file.writers.subtract(1, ordering: .releasing)
+      leavePassthrough(file)
     }
-    if mode == .passthroughWriting { _ = file.writers.subtract(1, ordering: .releasing) }
+  }
+
+  private func leavePassthrough(_ file: OpenFile) {
     file.passthroughHandles -= 1
     if file.passthroughHandles == 0 {
       Session.closeBacking(file.backing)
@@ -95,6 +112,7 @@ extension NodeTable {
   /// Under the lock.
   func attributeTimeout(_ slot: UInt32) -> Double {
     let node = node(slot)
+    if isKnownTwice(slot) { return 0 }
     guard node.pointee.kind == .regular, let extra = node.pointee.extra else {
       return Union.timeout
     }

@@ -30,6 +30,8 @@ struct Node {
     static let unlinked = Flags(rawValue: 8)
     /// The kernel has been given its content once.
     static let given = Flags(rawValue: 16)
+    /// The kernel is given its second id from now on: see `Union+Split.swift`.
+    static let split = Flags(rawValue: 32)
   }
 }
 
@@ -48,7 +50,8 @@ struct Dentry {
 /// All nodes that the kernel knows, and the names by which they were found.
 ///
 /// One lock over a few memory accesses each time; no system call is made under it. Slots are 32 bits
-/// and a node id is slot and generation, so an id that is used again after a FORGET is told apart.
+/// and a node id is slot and generation, so an id that is used again after a FORGET is told apart. The
+/// id's highest bit is that of a split node's second id.
 final class NodeTable: @unchecked Sendable {
   static let rootSlot: UInt32 = 1
   private static let slabBits: UInt32 = 12
@@ -68,6 +71,10 @@ final class NodeTable: @unchecked Sendable {
   private var byInode: [UInt64: UInt32] = [:]
   /// Attributes of files without a name and without an open descriptor.
   private var orphans: [UInt32: Attributes] = [:]
+  /// What there is to know of split nodes of which the kernel has not forgotten the first id.
+  var splits: [UInt32: Split] = [:]
+  /// Inode numbers of the lower files that have been split, also once their nodes are gone.
+  var splitNumbers: Set<UInt64> = []
   private static let tombstone = UInt32.max
 
   init(root: Directory, inode: UInt64, branch: UInt16) {
@@ -105,15 +112,20 @@ final class NodeTable: @unchecked Sendable {
     dentrySlabs[Int(index >> Self.slabBits)] + Int(index & (1 << Self.slabBits - 1))
   }
 
-  static func id(_ slot: UInt32, generation: UInt32) -> UInt64 {
-    UInt64(generation) << 32 | UInt64(slot)
+  static let secondID: UInt64 = 1 << 63
+
+  /// The id under which the kernel is given a node. Under the lock.
+  func currentID(_ slot: UInt32) -> UInt64 {
+    let node = node(slot)
+    let first = UInt64(node.pointee.generation) << 32 & ~Self.secondID | UInt64(slot)
+    return node.pointee.flags.contains(.split) ? first | Self.secondID : first
   }
 
   /// The slot of a node id; ESTALE for one that is not, or no longer, known.
   func slot(of id: UInt64) throws(Errno) -> UInt32 {
     let slot = UInt32(truncatingIfNeeded: id)
     guard slot > 0, slot < nodeCount, node(slot).pointee.flags.contains(.used),
-      node(slot).pointee.generation == UInt32(truncatingIfNeeded: id >> 32)
+      currentID(slot) | Self.secondID == id | Self.secondID
     else { throw Errno.staleNFSFileHandle }
     return slot
   }
@@ -173,6 +185,7 @@ final class NodeTable: @unchecked Sendable {
     }
     if byInode[node.pointee.inode] == slot { byInode[node.pointee.inode] = nil }
     orphans[slot] = nil
+    if node.pointee.flags.contains(.split) { splits[slot] = nil }
     node.pointee.extra = nil
     node.pointee.flags = []
     node.pointee.generation &+= 1
@@ -328,6 +341,7 @@ final class NodeTable: @unchecked Sendable {
     if let slot = try? slot(of: id) {
       let node = node(slot)
       node.pointee.lookups -= min(node.pointee.lookups, count)
+      if node.pointee.flags.contains(.split) { forgetFirst(id, slot, count) }
       collect(slot, &freed)
     }
     lock.unlock()

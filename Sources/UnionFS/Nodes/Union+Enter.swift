@@ -104,7 +104,7 @@ extension Union {
       known.protection = Protection(attributes)
     }
     var reply = EntryReply(
-      node: NodeTable.id(slot, generation: node.pointee.generation),
+      node: nodes.currentID(slot),
       generation: UInt64(node.pointee.generation), attributes: attributes, timeout: Self.timeout)
     reply.attributeTimeout = nodes.attributeTimeout(slot)
     return reply

@@ -164,6 +164,7 @@ extension Union {
     }
     InodeFlags.protect(descriptor, as: attributes)
     if file.descriptor.load(ordering: .relaxed) >= 0 {
+      keepLower(file, source.descriptor)
       try file.adopt(descriptor, readable: true, writable: true)
     } else {
       FileSystemCall.close(descriptor)
@@ -248,6 +249,7 @@ extension Union {
     // No name will ever be looked up, so no number is kept for it.
     if let own = try? FileSystemCall.status(of: copy) { top.area.inodes.forget(top: own) }
     nodes.lock.whileLocked { nodes.node(slot).pointee.branch = 0 }
+    keepLower(file, source)
     try file.adopt(copy, readable: true, writable: true)
   }
 
@@ -278,6 +280,16 @@ extension Union {
   }
 
   // MARK: Descriptors of content
+
+  /// Keeps a lower file at hand for those who read it by passthrough. Where that cannot be, they are told
+  /// of the copy's holes. The file is locked.
+  private func keepLower(_ file: OpenFile, _ source: CInt) {
+    guard file.lowerHandles > 0, file.lowerDescriptor.load(ordering: .relaxed) < 0,
+      let kept = try? reopen(source, write: false, flags: 0)
+    else { return }
+    file.lowerDescriptor.store(kept.descriptor, ordering: .releasing)
+    OpenFile.openCount.add(1, ordering: .relaxed)
+  }
 
   /// Opens what an open descriptor stands for once more.
   private func reopen(

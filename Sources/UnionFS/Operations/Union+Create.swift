@@ -221,7 +221,7 @@ extension Union {
       node.pointee.flags = [.used, .unlinked]
       node.pointee.extra = nil
       return EntryReply(
-        node: NodeTable.id(slot, generation: node.pointee.generation),
+        node: nodes.currentID(slot),
         generation: UInt64(node.pointee.generation), attributes: attributes,
         timeout: Self.timeout)
     }

@@ -16,23 +16,30 @@ extension Union {
       throw kind(slot) == .directory ? Errno.isDirectory : Errno.noSuchDeviceOrAddressForOpen
     }
     let file = openFile(slot)
+    let opening = Opening(node: node, slot: slot, flags: flags, thread: caller.process)
     do throws(Errno) {
-      try prepare(file, slot, flags: flags)
+      try prepare(file, opening)
       if flags & OpenFlag.truncate != 0 {
         try truncateOpened(file, slot, dropsPrivileges ? caller : nil)
       }
+      return try answer(file, opening)
     } catch {
       letGo(file, slot)
       throw error
     }
+  }
+
+  private func answer(_ file: OpenFile, _ opening: Opening) throws(Errno) -> OpenReply {
     file.lockPatiently()
     defer { file.lock.unlock() }
-    let reply = reply(file, slot, flags: flags, known: nil)
+    // Another open may have come between.
+    if try checkID(file, opening) == .former { return formerReply(file, opening) }
+    let reply = reply(file, opening.slot, flags: opening.flags, known: nil)
     // What the kernel believes of the file is true no longer than until the first write.
-    if reply.backing != 0 && flags & OpenFlag.accessMode != OpenFlag.readOnly {
-      Session.forgetAttributes(of: node)
+    if reply.backing != 0 && opening.flags & OpenFlag.accessMode != OpenFlag.readOnly {
+      Session.forgetAttributes(of: opening.node)
     }
-    giveContent(of: node, slot, file, flags: flags)
+    giveContent(of: opening.node, opening.slot, file, flags: opening.flags)
     return reply
   }
 
@@ -49,7 +56,7 @@ extension Union {
   func reply(
     _ file: OpenFile, _ slot: UInt32, flags: CInt, known: Attributes?
   ) -> OpenReply {
-    let (mode, backing) = settleMode(file, flags: flags, known: known)
+    let (mode, backing) = settleMode(file, slot, flags: flags, known: known)
     let isDirect =
       mode == .cached && flags & OpenFlag.accessMode != OpenFlag.readOnly && Session.collectsWrites
       && mustWriteAtOnce(file)
@@ -94,13 +101,13 @@ extension Union {
   }
 
   /// Makes sure that the shared descriptor can do what the flags ask.
-  private func prepare(_ file: OpenFile, _ slot: UInt32, flags: CInt) throws(Errno) {
-    // O_RDONLY | O_TRUNC truncates too.
-    let wantsWriting =
-      flags & OpenFlag.accessMode != OpenFlag.readOnly || flags & OpenFlag.truncate != 0
+  private func prepare(_ file: OpenFile, _ opening: Opening) throws(Errno) {
+    let (slot, flags, wantsWriting) = (opening.slot, opening.flags, opening.wantsWriting)
     if wantsWriting { _ = try changing() }
     file.lockPatiently()
     defer { file.lock.unlock() }
+    // Before anything is changed.
+    _ = try checkID(file, opening)
     let isOnTop = file.isOnTop.load(ordering: .relaxed)
     let write = wantsWriting && isOnTop
     let isOpen = file.descriptor.load(ordering: .relaxed) >= 0
@@ -152,6 +159,15 @@ extension Union {
 
   func descriptor(ofHandle handle: UInt64) throws(Errno) -> CInt {
     try FileHandle.from(handle).file.descriptor.load(ordering: .acquiring)
+  }
+
+  /// The descriptor of what the kernel shows by a handle, which for a reader of a lower file by
+  /// passthrough is the lower file still.
+  private func shownDescriptor(ofHandle number: UInt64) throws(Errno) -> CInt {
+    let handle = try FileHandle.from(number)
+    let lower = handle.file.lowerDescriptor.load(ordering: .acquiring)
+    if handle.mode == .passthroughBelow && lower >= 0 { return lower }
+    return handle.file.descriptor.load(ordering: .acquiring)
   }
 
   /// The descriptor to write to; the first write to a lower file copies it up.
@@ -242,7 +258,7 @@ extension Union {
   func seek(
     _ node: UInt64, handle: UInt64, offset: Int64, whence: CInt
   ) throws(Errno) -> Int64 {
-    try FileSystemCall.seek(try descriptor(ofHandle: handle), offset, whence: whence)
+    try FileSystemCall.seek(try shownDescriptor(ofHandle: handle), offset, whence: whence)
   }
 
   func copyRange(
@@ -252,7 +268,7 @@ extension Union {
     let target = try writable(try FileHandle.from(toHandle))
     let source = try FileHandle.from(fromHandle)
     let copied = try FileSystemCall.copyRange(
-      from: try descriptor(ofHandle: fromHandle), at: offset, to: target, at: newOffset,
+      from: try shownDescriptor(ofHandle: fromHandle), at: offset, to: target, at: newOffset,
       count: count)
     // The source's access time may have moved, of which the kernel is told nothing else.
     Session.forgetAttributes(of: nodes.id(source.slot))
@@ -286,7 +302,7 @@ extension NodeTable {
 
   /// Takes the lock.
   func id(_ slot: UInt32) -> UInt64 {
-    lock.whileLocked { Self.id(slot, generation: node(slot).pointee.generation) }
+    lock.whileLocked { currentID(slot) }
   }
 
   /// Whether a node's content is given for the first time; it is from here on. Takes the lock.

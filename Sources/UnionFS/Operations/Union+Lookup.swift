@@ -34,9 +34,8 @@ extension Union {
     var target = directory
     if name[1] != 0, let (parent, _) = nodes.parent(of: directory.slot) { target = parent }
     let id = nodes.lock.whileLocked { () -> UInt64 in
-      let node = nodes.node(target.slot)
-      node.pointee.lookups += 1
-      return NodeTable.id(target.slot, generation: node.pointee.generation)
+      nodes.node(target.slot).pointee.lookups += 1
+      return nodes.currentID(target.slot)
     }
     do throws(Errno) {
       return EntryReply(

@@ -47,10 +47,7 @@ extension Union {
   }
 
   private func nodeID(_ directory: Directory) -> UInt64 {
-    nodes.lock.whileLocked {
-      NodeTable.id(
-        directory.slot, generation: nodes.node(directory.slot).pointee.generation)
-    }
+    nodes.id(directory.slot)
   }
 
   /// A name of a hard-linked file whose copy is on top, but not under this name, becomes a link to the

@@ -62,10 +62,7 @@ extension Union {
 
   /// Looks a side up and holds its node until `letGo`.
   private func hold(_ side: inout Side, _ caller: Caller) throws(Errno) -> Attributes {
-    let parent = nodes.lock.whileLocked {
-      NodeTable.id(
-        side.directory.slot, generation: nodes.node(side.directory.slot).pointee.generation)
-    }
+    let parent = nodes.id(side.directory.slot)
     let entry = try lookUp(parent: parent, name: side.name.pointer, caller: caller)
     side.slot = UInt32(truncatingIfNeeded: entry.node)
     return entry.attributes
@@ -93,10 +90,7 @@ extension Union {
 
   private func letGo(_ side: Side) {
     guard side.slot != 0 else { return }
-    let id = nodes.lock.whileLocked {
-      NodeTable.id(side.slot, generation: nodes.node(side.slot).pointee.generation)
-    }
-    forget(node: id, count: 1)
+    forget(node: nodes.id(side.slot), count: 1)
   }
 
   /// A source must be whole on the top branch, under its own name.

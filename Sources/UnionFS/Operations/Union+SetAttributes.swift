@@ -15,7 +15,10 @@ extension Union {
     if Session.collectsWrites, let reply = try replyIfNothingChanges(change, slot) { return reply }
     if let size = change.size {
       if kind(slot) == .directory { throw Errno.isDirectory }
+      try checkID(node, slot, caller)
       try truncate(slot, to: size)
+      // An open may have come between. Truncated once more it is the same.
+      try checkID(node, slot, caller)
     } else {
       try copyUp(slot)
     }
@@ -31,7 +34,7 @@ extension Union {
       if let attributes = try? attributes(ofSlot: slot, at: place) { return attributes }
       return try attributes(ofSlot: slot, at: place)
     }
-    return AttributeReply(changed, timeout: timeout)
+    return AttributeReply(changed, timeout: min(timeout, attributeTimeout(slot)))
   }
 
   /// Where the kernel collects writes it believes its own times: a truncation to the size that there is

@@ -10,6 +10,7 @@ struct MountOptions: Equatable {
   var directoryRename = UnionConfiguration.DirectoryRename.materialise
   var passthrough = UnionConfiguration.Passthrough.auto
   var writeback = UnionConfiguration.Writeback.auto
+  var readers = UnionConfiguration.Readers.coherent
   var serving = UnionConfiguration.Serving.near
   /// Whiteouts are shown, as aufs's `shwh` does; for read-only mounts.
   var showsWhiteouts = false
@@ -79,6 +80,7 @@ struct MountOptions: Equatable {
     switch key {
     case "passthrough": passthrough = try Self.choice(value, of: key)
     case "writeback": writeback = try Self.choice(value, of: key)
+    case "readers": readers = try Self.choice(value, of: key)
     case "serve": serving = try Self.choice(value, of: key)
     case "rename": directoryRename = try Self.choice(value, of: key)
     case "sync": durability = try Self.choice(value, of: key)
