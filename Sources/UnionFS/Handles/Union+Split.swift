@@ -86,7 +86,8 @@ extension Union {
     let isBelow = file.lowerHandles > 0
     if isBelow { file.lowerHandles += 1 }
     let handle = FileHandle(
-      file, slot: opening.slot, flags: opening.flags, mode: isBelow ? .directBelow : .direct)
+      file, slot: opening.slot, flags: opening.flags, mode: isBelow ? .directBelow : .direct,
+      isDirect: false)
     var reply = OpenReply(handle: handle.number)
     reply.isDirect = true
     reply.skipsFlush = true

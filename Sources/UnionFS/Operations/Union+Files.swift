@@ -291,7 +291,7 @@ extension NodeTable {
       var index = node(slot).pointee.dentry
       while index != 0 {
         let entry = dentry(index).pointee
-        let parent = Self.id(entry.parent, generation: node(entry.parent).pointee.generation)
+        let parent = currentID(entry.parent)
         let name = UnsafeBufferPointer(start: entry.name, count: Int(entry.nameCount))
         found.append((parent, Array(name)))
         index = entry.next
