@@ -59,6 +59,8 @@ def arguments():
         + ", ".join(backend.name for backend in backends.every("")) + ".")
     add = parser.add_argument
     add("--rounds", type=int, metavar="N", help="samples of each number (5; 2 with --short)")
+    add("--minutes", type=float, metavar="M",
+        help="begin no round that would end later, by the length of the first")
     add("--only", type=comma, metavar="WORK,…", help="only this work")
     add("--backends", type=comma, metavar="B,…", help="only these backends")
     add("--short", action="store_true", help="less of everything: minutes instead of hours")
@@ -150,13 +152,17 @@ def usable(candidates, bench):
     return found, others
 
 
-def measure(bench, scenes, chosen_works, chosen_backends, rounds, seed):
+def measure(bench, scenes, chosen_works, chosen_backends, rounds, seed, minutes):
     """All samples, and the load average after each round.
 
     Each round takes the works, and for each its backends, in another order.
     """
     order, taken, load = random.Random(seed), [], []
+    begin = time.monotonic()
     for number in range(1, rounds + 1):
+        spent = time.monotonic() - begin
+        if minutes and load and spent / len(load) * number > minutes * 60:
+            break
         start = time.monotonic()
         for position, work in enumerate(order.sample(chosen_works, len(chosen_works)), 1):
             say(f"round {number}: {work.name} ({position} of {len(chosen_works)})")
@@ -197,9 +203,10 @@ def run(options, folder):
     rounds = options.rounds or amount.rounds
     say(f"seed {seed}, {rounds} rounds, {len(work_list)} works, {len(found)} backends")
     start = time.monotonic()
-    taken, load = measure(bench, scenes, work_list, found, rounds, seed)
+    taken, load = measure(
+        bench, scenes, work_list, found, rounds, seed, options.minutes)
     about = machine.describe(folder, ROOT, found)
-    about |= {"seed": seed, "load": load, "left out": others, "rounds": rounds, "short": options.short,
+    about |= {"seed": seed, "load": load, "left out": others, "rounds": len(load), "short": options.short,
               "minutes": round((time.monotonic() - start) / 60, 1),
               "files": scenes["tree"].facts["entries"]}
     return report.results(about, found, work_list, taken)
