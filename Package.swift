@@ -24,6 +24,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
     // C: libfuse's low-level API, and the GNU-only system calls behind plain prototypes.
@@ -38,10 +39,31 @@ let package = Package(
     .target(
       name: "UnionFS", dependencies: ["FUSE", "UnionCore", "SystemCalls", system],
       swiftSettings: strict),
+
+    // Images: what they are as JSON, as archives, and on disk. The two latter do not know each other.
+    .target(name: "JSONValue", swiftSettings: strict),
+    .target(
+      name: "CArchive", cSettings: [.treatAllWarnings(as: .error)],
+      // Static: the mount must not load a dozen libraries at its start that it never uses.
+      linkerSettings: [":libarchive.a", ":liblzma.a", ":libzstd.a", ":libbz2.a", ":libz.a"].map {
+        .linkedLibrary($0)
+      }),
+    .target(
+      name: "ImageArchive",
+      dependencies: [
+        "CArchive", "JSONValue", "UnionCore", "SystemCalls", system,
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "LayerStore", dependencies: ["JSONValue", "UnionCore", "SystemCalls", system],
+      swiftSettings: strict),
+
     .target(
       name: "UnionFSCommand",
       dependencies: [
-        "UnionFS", "UnionCore", "FUSE", "SystemCalls", system,
+        "UnionFS", "UnionCore", "FUSE", "SystemCalls", "LayerStore", "ImageArchive", "JSONValue",
+        system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -55,6 +77,16 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "UnionCoreTests", dependencies: ["UnionCore", "SystemCalls", system],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ImageArchiveTests",
+      dependencies: [
+        "ImageArchive", "JSONValue", "UnionCore", "SystemCalls", "TestSupport", system,
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LayerStoreTests",
+      dependencies: ["LayerStore", "JSONValue", "UnionCore", "SystemCalls", "TestSupport", system],
       swiftSettings: strict),
     .testTarget(
       name: "CommandTests",

@@ -8,9 +8,15 @@ let allowedImports: [String: Set<String>] = [
   "FUSE": ["CFuse", "SystemCalls", "SystemPackage", "Synchronization"],
   "UnionCore": ["SystemCalls", "SystemPackage", "Synchronization"],
   "UnionFS": ["FUSE", "UnionCore", "SystemCalls", "SystemPackage", "Synchronization"],
+  "JSONValue": ["FoundationEssentials"],
+  "ImageArchive": [
+    "CArchive", "JSONValue", "UnionCore", "SystemCalls", "SystemPackage", "Synchronization",
+    "Crypto",
+  ],
+  "LayerStore": ["JSONValue", "UnionCore", "SystemCalls", "SystemPackage", "Synchronization"],
   "UnionFSCommand": [
     "UnionFS", "UnionCore", "FUSE", "SystemCalls", "SystemPackage", "Synchronization",
-    "ArgumentParser", "Logging",
+    "LayerStore", "ImageArchive", "JSONValue", "ArgumentParser", "Logging",
   ],
   "unionfs-swift": ["UnionFSCommand"],
 ]
