@@ -55,6 +55,7 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
+    .target(name: "Dockerfile", dependencies: ["JSONValue", "UnionCore"], swiftSettings: strict),
     .target(
       name: "LayerStore", dependencies: ["JSONValue", "UnionCore", "SystemCalls", system],
       swiftSettings: strict),
@@ -63,7 +64,7 @@ let package = Package(
       name: "UnionFSCommand",
       dependencies: [
         "UnionFS", "UnionCore", "FUSE", "SystemCalls", "LayerStore", "ImageArchive", "JSONValue",
-        system,
+        "Dockerfile", system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -84,6 +85,8 @@ let package = Package(
         "ImageArchive", "JSONValue", "UnionCore", "SystemCalls", "TestSupport", system,
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "DockerfileTests", dependencies: ["Dockerfile", "UnionCore"], swiftSettings: strict),
     .testTarget(
       name: "LayerStoreTests",
       dependencies: ["LayerStore", "JSONValue", "UnionCore", "SystemCalls", "TestSupport", system],

@@ -13,10 +13,11 @@ let allowedImports: [String: Set<String>] = [
     "CArchive", "JSONValue", "UnionCore", "SystemCalls", "SystemPackage", "Synchronization",
     "Crypto",
   ],
+  "Dockerfile": ["JSONValue", "UnionCore"],
   "LayerStore": ["JSONValue", "UnionCore", "SystemCalls", "SystemPackage", "Synchronization"],
   "UnionFSCommand": [
     "UnionFS", "UnionCore", "FUSE", "SystemCalls", "SystemPackage", "Synchronization",
-    "LayerStore", "ImageArchive", "JSONValue", "ArgumentParser", "Logging",
+    "LayerStore", "ImageArchive", "JSONValue", "Dockerfile", "ArgumentParser", "Logging",
   ],
   "unionfs-swift": ["UnionFSCommand"],
 ]
