@@ -29,6 +29,11 @@ extension FileSystemCall {
     try retry { pread(descriptor, buffer.baseAddress, buffer.count, Int(offset)) }
   }
 
+  /// The same where the descriptor stands, which it moves.
+  public static func read(
+    _ descriptor: CInt, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int { try retry { Glibc.read(descriptor, buffer.baseAddress, buffer.count) } }
+
   /// The same from memory alone (preadv2(2) with RWF_NOWAIT): EAGAIN where the disk would be waited for,
   /// EOPNOTSUPP where the file system cannot tell.
   public static func readIfCached(

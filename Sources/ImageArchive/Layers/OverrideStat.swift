@@ -1,0 +1,93 @@
+internal import SystemCalls
+
+/// What a file would be if whoever unpacked it had been allowed to make it so: the extended attribute that
+/// containers/storage writes for an unprivileged user, `uid:gid:mode:type`.
+struct OverrideStat: Equatable {
+  static var key: CName { cKey("user.containers.override_stat") }
+
+  var owner: UInt32
+  var group: UInt32
+  /// The bits of chmod(2).
+  var permissions: UInt32
+  var kind: FileKind
+  var device = DeviceNumber(major: 0, minor: 0)
+
+  var text: [UInt8] {
+    let digits = String(permissions & 0o7777, radix: 8)
+    let mode = String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+    return Array("\(owner):\(group):\(mode):\(typeText)".utf8)
+  }
+
+  private var typeText: String {
+    switch kind {
+    case .directory: "dir"
+    case .symbolicLink: "symlink"
+    case .fifo: "pipe"
+    case .socket: "socket"
+    case .blockDevice: "block-\(device.major)-\(device.minor)"
+    case .characterDevice: "char-\(device.major)-\(device.minor)"
+    default: "file"
+    }
+  }
+
+  init(
+    owner: UInt32, group: UInt32, permissions: UInt32, kind: FileKind,
+    device: DeviceNumber = DeviceNumber(major: 0, minor: 0)
+  ) {
+    self.owner = owner
+    self.group = group
+    self.permissions = permissions
+    self.kind = kind
+    self.device = device
+  }
+
+  /// nil for what is none.
+  ///
+  /// - Parameter actual: the file's own type, where the text has none, as older ones have not.
+  init?(_ text: [UInt8], actual: FileKind) {
+    let parts = text.split(separator: 0x3A, omittingEmptySubsequences: false)
+      .map { String(decoding: $0, as: UTF8.self) }
+    guard parts.count >= 3, let owner = UInt32(parts[0]), let group = UInt32(parts[1]),
+      let mode = UInt32(parts[2], radix: 8), mode <= 0o7777
+    else { return nil }
+    self.init(owner: owner, group: group, permissions: mode, kind: actual)
+    if parts.count > 3, !readType(parts[3]) { return nil }
+  }
+
+  private mutating func readType(_ text: String) -> Bool {
+    let words = text.split(separator: "-")
+    switch words.first ?? "" {
+    case "file": kind = .regular
+    case "dir": kind = .directory
+    case "symlink": kind = .symbolicLink
+    case "pipe": kind = .fifo
+    case "socket": kind = .socket
+    case "block": kind = .blockDevice
+    case "char": kind = .characterDevice
+    default: return false
+    }
+    guard kind == .blockDevice || kind == .characterDevice else { return true }
+    guard words.count >= 3, let major = UInt64(words[1]), let minor = UInt64(words[2]) else {
+      return false
+    }
+    device = DeviceNumber(major: major, minor: minor)
+    return true
+  }
+}
+
+/// A name in static memory.
+func cKey(_ text: StaticString) -> CName {
+  UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
+}
+
+/// Whether a C string begins so.
+func hasPrefix(_ name: CName, _ prefix: StaticString) -> Bool {
+  for index in 0..<prefix.utf8CodeUnitCount
+  where UInt8(bitPattern: name[index]) != prefix.utf8Start[index] { return false }
+  return true
+}
+
+/// Whether a C string is that.
+func isEqual(_ name: CName, _ text: StaticString) -> Bool {
+  hasPrefix(name, text) && name[text.utf8CodeUnitCount] == 0
+}

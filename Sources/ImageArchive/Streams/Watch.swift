@@ -1,0 +1,45 @@
+internal import Synchronization
+internal import UnionCore
+
+/// How far long work has come.
+public struct Progress: Sendable, Equatable {
+  /// Bytes read of the input, or written of the output, as it is stored: compressed.
+  public var bytes: Int64
+  /// Entries of archives.
+  public var entries: Int64
+}
+
+/// What whoever asked for long work sees of it, and by what it is called off. One for each command; its
+/// closures are called on several threads, often.
+public final class Watch: Sendable {
+  private let cancelled: @Sendable () -> Bool
+  private let report: @Sendable (Progress) -> Void
+  private let bytes = Atomic<Int64>(0)
+  private let entries = Atomic<Int64>(0)
+
+  /// - Parameters:
+  ///   - isCancelled: asked for every block; once it is true all work ends with `Failure.cancelled`.
+  ///   - progress: called for every block, by one thread at a time of each call.
+  public init(
+    isCancelled: @escaping @Sendable () -> Bool = { false },
+    progress: @escaping @Sendable (Progress) -> Void = { _ in }
+  ) {
+    cancelled = isCancelled
+    report = progress
+  }
+
+  public var progress: Progress {
+    Progress(bytes: bytes.load(ordering: .relaxed), entries: entries.load(ordering: .relaxed))
+  }
+
+  func count(bytes count: Int) { bytes.wrappingAdd(Int64(count), ordering: .relaxed) }
+  func countEntry() { entries.wrappingAdd(1, ordering: .relaxed) }
+
+  /// Between two blocks: tells how far it is.
+  func pause() throws(Failure) {
+    if cancelled() { throw .cancelled }
+    report(progress)
+  }
+
+  var isCancelled: Bool { cancelled() }
+}
