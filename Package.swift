@@ -19,6 +19,7 @@ let package = Package(
     .library(name: "UnionCore", targets: ["UnionCore"]),
     // For the package in Fuzz/.
     .library(name: "UnionFSCommand", targets: ["UnionFSCommand"]),
+    .library(name: "ImageArchive", targets: ["ImageArchive"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -181,6 +181,21 @@ import UnionCore
       RawTar().adding("gone", "3").adding("p", "6").ended, into: scratch / "x", options: options)
   }
 
+  @Test func namesLoseNoCharacter() throws {
+    let scratch = try Scratch()
+    // What conversions drop without a word, or compose.
+    let tagged = "a\u{E0041}b"
+    let message = refusal {
+      try extract(RawTar().adding("x", pax: [("path", tagged)]).ended, into: scratch / "ours")
+    }
+    #expect(message == "layer: ab: its headers have tag characters of Unicode")
+    let names = ["e\u{0301}", "\u{00E9}", "\u{00E9}\u{E0041}", "\u{2126}", "\u{FEFF}x"]
+    let tar = names.reduce(RawTar()) { $0.adding("x", "0", pax: [("path", $1)]) }
+    try extract(tar.ended, into: scratch / "names")
+    let found = try (scratch / "names").entries().map(\.name.bytes)
+    #expect(Set(found) == Set(names.map { Array($0.utf8) }))
+  }
+
   // MARK: Damage
 
   private static func sample() -> [UInt8] {

@@ -58,8 +58,18 @@ public enum Layer {
     defer { stream.close() }
     let reader = try TarReader(stream, name: name)
     let extractor = LayerExtractor(reader, name: name, directory, options, watch)
+    let recorder = try ArchiveRecorder(
+      reader, tarData: tarData.map { DescriptorSink($0, name: "\(name)'s tar-data") })
+    reader.recorder = recorder
+    defer { reader.recorder = nil }
     try reader.open()
     try extractor.run()
+    while true {
+      let block = try stream.next()
+      if block.isEmpty { break }
+      try recorder.read(block)
+    }
+    try recorder.finish()
     let summary = try stream.finish()
     try extractor.checkEnd(of: summary.count)
     return extractor.result(summary)

@@ -42,6 +42,7 @@ extension LayerExtractor {
     let attributes = try checked(FileAttributes(entry))
     let descriptor = try createFile(path)
     defer { FileSystemCall.close(descriptor) }
+    if entry.size > 0 && !entry.isSparse { reader.recorder?.beginFile(size: entry.size) }
     try writeData(of: entry, to: descriptor)
     try set(attributes, of: descriptor, nil, kind: .regular)
   }
@@ -55,6 +56,7 @@ extension LayerExtractor {
       guard offset >= 0, offset <= size, Int64(bytes.count) <= size - offset else {
         throw refuse("it has more data than its size")
       }
+      reader.recorder?.update(bytes)
       try write(bytes, to: descriptor, at: offset)
       received += Int64(bytes.count)
       end = max(end, offset + Int64(bytes.count))

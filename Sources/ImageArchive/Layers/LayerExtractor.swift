@@ -44,6 +44,7 @@ final class LayerExtractor {
           advice: "raise the limit if that is meant")
       }
       try extract(reader.entry)
+      try reader.recorder?.endEntry(reader.entry.path)
     }
     try makeOpaqueMarkers()
     try finishDirectories()
@@ -100,6 +101,10 @@ final class LayerExtractor {
 
   private func extract(_ entry: TarEntry) throws(Failure) {
     let path = try parse(entry.path)
+    // A name that is not ASCII was not converted, and so has lost nothing.
+    if reader.recorder?.hasTagCharacters == true, path.bytes.allSatisfy({ $0 < 0x80 }) {
+      throw refuse("its headers have tag characters of Unicode")
+    }
     if path.isRoot {
       guard entry.kind == .directory else { throw refuse("the layer's root is no directory") }
       return try noteDirectory(path, descriptor: root)

@@ -8,7 +8,7 @@ public protocol ByteSink: AnyObject {
 }
 
 extension ByteSink {
-  func write(_ bytes: [UInt8]) throws(Failure) {
+  public func write(_ bytes: [UInt8]) throws(Failure) {
     try bytes.withBytesForFailure { (buffer) throws(Failure) in try write(buffer) }
   }
 }

@@ -30,12 +30,16 @@ final class DecodedStream: BlockFeed {
     let source: CountedSource
     let name: String
     let limits: ArchiveLimits
+    let isHashed: Bool
     var summary: DecodedSummary?
 
-    init(_ source: any ByteSource, _ name: String, _ limits: ArchiveLimits) {
+    init(
+      _ source: any ByteSource, _ name: String, _ limits: ArchiveLimits, isHashed: Bool
+    ) {
       self.source = CountedSource(source)
       self.name = name
       self.limits = limits
+      self.isHashed = isHashed
     }
 
     func run() {
@@ -55,7 +59,7 @@ final class DecodedStream: BlockFeed {
       while let room = ring.room() {
         let count = try decoder.read(into: room)
         if count == 0 { break }
-        hasher.update(UnsafeRawBufferPointer(rebasing: room[..<count]))
+        if isHashed { hasher.update(UnsafeRawBufferPointer(rebasing: room[..<count])) }
         total += Int64(count)
         try limits.check(compressed: source.count, uncompressed: total, name: name)
         ring.publish(count)
@@ -66,11 +70,14 @@ final class DecodedStream: BlockFeed {
     }
   }
 
-  /// - Parameter name: what messages call the source.
+  /// - Parameters:
+  ///   - name: what messages call the source.
+  ///   - isHashed: whether the digest is wanted.
   init(
-    _ source: any ByteSource, name: String, limits: ArchiveLimits, watch: Watch
+    _ source: any ByteSource, name: String, limits: ArchiveLimits, watch: Watch,
+    isHashed: Bool = true
   ) throws(Failure) {
-    let work = Work(source, name, limits)
+    let work = Work(source, name, limits, isHashed: isHashed)
     self.work = work
     self.watch = watch
     try system("a thread cannot be started") { () throws(Errno) in

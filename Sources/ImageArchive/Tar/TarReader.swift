@@ -5,8 +5,8 @@ internal import UnionCore
 /// A tar's entries, one after the other, by libarchive. Names are bytes: in the locale that is entered for
 /// each header none is converted.
 final class TarReader {
-  /// What of the archive is entry headers and padding, seen before the entry's data. For tar-split.
-  var recorder: (any SegmentRecorder)?
+  /// Sees all bytes as they are read.
+  var recorder: ArchiveRecorder?
 
   private let archive: OpaquePointer
   private let feed: Feed
@@ -53,7 +53,7 @@ final class TarReader {
   /// Before anything else, once the recorder is there.
   func open() throws(Failure) {
     feed.reader = self
-    let opened = archive_read_open(
+    let opened = archive_read_open2(
       archive, Unmanaged.passUnretained(feed).toOpaque(), nil,
       { _, context, block in
         guard let context else { return -1 }
@@ -66,6 +66,12 @@ final class TarReader {
           feed.failure = error
           return -1
         }
+      },
+      { _, context, count in
+        // Going over data is for feeds that can; the others' are read.
+        guard let context else { return 0 }
+        let feed = Unmanaged<Feed>.fromOpaque(context).takeUnretainedValue()
+        return (feed.source as? SeekingFeed)?.skip(count) ?? 0
       }, nil)
     guard opened == ARCHIVE_OK else { throw failure("it is no tar archive") }
   }
@@ -77,6 +83,7 @@ final class TarReader {
     feed.headerBudget = Self.headerLimit
     defer { feed.headerBudget = nil }
     var handle: OpaquePointer?
+    recorder?.beginHeader()
     let old = carchive_enter_bytes()
     let result = archive_read_next_header(archive, &handle)
     carchive_leave_locale(old)
@@ -93,7 +100,7 @@ final class TarReader {
     default: throw failure("a header is damaged\(last)")
     }
     entry = TarEntry(handle: handle)
-    try recorder?.header(from: headerPosition, to: position)
+    try recorder?.header(to: position)
     return true
   }
 
@@ -130,11 +137,4 @@ final class TarReader {
     let detail = archive_error_string(archive).map { ": \(String(cString: $0))" } ?? ""
     return .malformed("\(name): \(what)\(detail)")
   }
-}
-
-/// Sees an archive's bytes as they are read, and which of them are headers, data and padding.
-protocol SegmentRecorder: AnyObject {
-  func read(_ block: UnsafeRawBufferPointer) throws(Failure)
-  /// An entry's headers lie there, in bytes from the archive's start; its data follow.
-  func header(from start: Int64, to end: Int64) throws(Failure)
 }
