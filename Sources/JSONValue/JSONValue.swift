@@ -16,6 +16,9 @@ public enum JSONValue: Sendable, Equatable {
 /// Why bytes are no JSON: a sentence for a person.
 public struct JSONFlaw: Error, Sendable, Equatable, CustomStringConvertible {
   public let description: String
+
+  /// Of what is JSON, but not what it should tell.
+  public init(_ description: String) { self.description = description }
 }
 
 extension JSONValue {
@@ -24,15 +27,32 @@ extension JSONValue {
     do {
       self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
     } catch {
-      throw JSONFlaw(description: Self.explanation(error))
+      throw JSONFlaw(Self.explanation(error))
     }
   }
 
   /// The value on one line, names sorted, slashes as they are.
   public var bytes: [UInt8] { encoded([.sortedKeys, .withoutEscapingSlashes]) }
-  /// The value over several lines, for people.
-  public var prettyBytes: [UInt8] {
-    encoded([.sortedKeys, .withoutEscapingSlashes, .prettyPrinted])
+  /// The value over several lines, for people: as Go indents it, by four blanks.
+  public var prettyBytes: [UInt8] { pretty(0) }
+
+  private func pretty(_ depth: Int) -> [UInt8] {
+    func lines(_ parts: [[UInt8]], _ open: String, _ close: String) -> [UInt8] {
+      if parts.isEmpty { return Array((open + close).utf8) }
+      let indent = Array(("\n" + String(repeating: "    ", count: depth + 1)).utf8)
+      let end = Array(("\n" + String(repeating: "    ", count: depth) + close).utf8)
+      return Array(open.utf8) + indent + Array(parts.joined(separator: Array(",".utf8) + indent))
+        + end
+    }
+    switch self {
+    case .array(let values): return lines(values.map { $0.pretty(depth + 1) }, "[", "]")
+    case .object(let members):
+      let parts = members.sorted { $0.key < $1.key }.map { name, value in
+        JSONValue.string(name).bytes + Array(": ".utf8) + value.pretty(depth + 1)
+      }
+      return lines(parts, "{", "}")
+    default: return bytes
+    }
   }
 
   private func encoded(_ formatting: JSONEncoder.OutputFormatting) -> [UInt8] {

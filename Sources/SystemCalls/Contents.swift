@@ -125,6 +125,16 @@ extension FileSystemCall {
     return status
   }
 
+  /// syncfs(2): flushes the file system on which the descriptor's file lies.
+  public static func syncFileSystem(of descriptor: CInt) throws(Errno) {
+    _ = try check(csys_sync_file_system_of(descriptor))
+  }
+
+  /// Waits for flock(2)'s lock, exclusive or shared. It goes with the descriptor.
+  public static func lock(_ descriptor: CInt, exclusively: Bool) throws(Errno) {
+    _ = try retry { flock(descriptor, exclusively ? LOCK_EX : LOCK_SH) }
+  }
+
   /// Takes flock(2)'s exclusive lock without waiting: EWOULDBLOCK where another holds it.
   public static func lockExclusively(_ descriptor: CInt) throws(Errno) {
     _ = try retry { flock(descriptor, LOCK_EX | LOCK_NB) }

@@ -7,6 +7,12 @@ public enum Invocation {
   /// geteuid(2).
   public static var effectiveUser: UInt32 { geteuid() }
 
+  /// getenv(3); nil where the variable is not set or empty.
+  public static func variable(_ name: String) -> FilePath? {
+    guard let value = getenv(name), value.pointee != 0 else { return nil }
+    return FilePath(platformString: value)
+  }
+
   /// getcwd(3).
   public static func workingDirectory() throws(Errno) -> FilePath {
     guard let path = getcwd(nil, 0) else { throw Errno(rawValue: errno) }

@@ -17,7 +17,10 @@ struct UnionFSSwift: ParsableCommand {
         unionfs-swift check /var/lib/docker/aufs/layers/ID
       """,
     version: "0.1.0",
-    subcommands: [Mount.self, Umount.self, Which.self, Check.self])
+    subcommands: [
+      Mount.self, Umount.self, Which.self, Check.self, Images.self, TagImage.self, Rmi.self,
+      Inspect.self, History.self,
+    ])
 
   func run() throws {
     throw Failure(.usage, "no verb is given", advice: "'unionfs-swift --help' names them")
@@ -32,6 +35,7 @@ struct SilentExit: Error {
 /// Parses the process's arguments, runs the verb they name and exits with its status.
 public func runUnionFSSwift() -> Never {
   Daemon.openStandardDescriptors()
+  Faults.armFromEnvironment()
   Daemon.exit(UnionFSSwift.status(of: CommandArgument.all))
 }
 

@@ -81,6 +81,8 @@ int csys_event_descriptor(void);
 int csys_wait_readable(int first, int second, int milliseconds);
 /// syncfs(2) of the file system at a path.
 int csys_sync_file_system(const char *path);
+/// syncfs(2) of the file system on which a descriptor's file lies.
+int csys_sync_file_system_of(int descriptor);
 /// A readable descriptor of a directory in a mount of its own that nobody else sees, read-only and
 /// without access times, what is mounted below included; -errno without CAP_SYS_ADMIN.
 int csys_clone_mount_read_only(int directory);

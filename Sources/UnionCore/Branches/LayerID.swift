@@ -37,6 +37,12 @@ public struct LayerID: Sendable, Hashable, CustomStringConvertible {
     self.bytes = Array(bytes)
   }
 
+  /// Of bytes that were parsed before, into a type that can hold no other than a layer's name.
+  public init(unchecked bytes: [UInt8]) { self.bytes = bytes }
+
+  /// The name as system calls take it, NUL-terminated.
+  public var name: [CChar] { bytes.map { CChar(bitPattern: $0) } + [0] }
+
   /// The name for people; what is not UTF-8 in it reads as U+FFFD.
   public var description: String { String(decoding: bytes, as: UTF8.self) }
 }
