@@ -24,6 +24,9 @@ public struct Catalog: Sendable {
   /// The images that another lies on.
   public var parents: Set<ObjectID> { Set(images.values.compactMap(\.parent)) }
 
+  /// Leaves a container out, for finding out what its removal would free.
+  public mutating func forget(container: ObjectID) { containers[container] = nil }
+
   public func containers(of image: ObjectID) -> [Container] {
     containers.values.filter { $0.image == image }.sorted { $0.id < $1.id }
   }

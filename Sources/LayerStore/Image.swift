@@ -11,7 +11,7 @@ public struct Image: Sendable {
   public let json: JSONValue
   public let created: Timestamp?
   /// Its layers, topmost first: in a graph its own alone, in a newer Docker's store all of them.
-  let layers: [Layer]
+  public let layers: [Layer]
 
   /// What containers of it begin with: `Cmd`, `Env` …
   public var config: JSONValue? { json["config"] }
@@ -46,8 +46,12 @@ public struct Container: Sendable {
     return ObjectID(text.hasPrefix("sha256:") ? text.dropFirst(7) : Substring(text))
   }
 
-  /// What the store last heard; a container that a crash ended still says so.
-  public var isRunning: Bool { json["State"]?["Running"]?.bool ?? false }
+  /// Whether its process is there; the store may still say so of one that a crash has ended.
+  public var isRunning: Bool {
+    guard json["State"]?["Running"]?.bool ?? false else { return false }
+    guard let process = json["State"]?["Pid"]?.integer, process > 0 else { return true }
+    return (try? FileSystemCall.status(following: "/proc/\(process)")) != nil
+  }
 }
 
 /// A name of an image.

@@ -43,6 +43,36 @@ public struct ImageRemoval {
     return removal.records
   }
 
+  /// Removes all images that nothing names and nothing lies on, or all that no container needs.
+  public static func prune(
+    all: Bool, catalog: Catalog, used: Set<ObjectID>, changes: inout Changes
+  ) throws(Failure) -> [Record] {
+    var removal = ImageRemoval(
+      catalog: catalog, used: used, options: Options(force: all),
+      gone: Set(changes.removedImages), tags: changes.tags)
+    removal.prune(all)
+    changes.tags = removal.tags
+    for case .deleted(let id) in removal.records { changes.removeImage(id) }
+    return removal.records
+  }
+
+  /// From the heads down: an image goes once nothing lies on it any more.
+  private mutating func prune(_ all: Bool) {
+    var pending = Set(catalog.images.keys)
+    for id in catalog.images.keys.sorted() {
+      var next: ObjectID? = id
+      while let id = next, pending.contains(id), !isUsed(id), children(of: id).isEmpty,
+        all || tags.tags(of: id).isEmpty
+      {
+        pending.remove(id)
+        for tag in tags.tags(of: id) { untag(tag) }
+        gone.insert(id)
+        records.append(.deleted(id))
+        next = catalog.images[id]?.parent
+      }
+    }
+  }
+
   private init(
     catalog: Catalog, used: Set<ObjectID>, options: Options, gone: Set<ObjectID>, tags: Tags
   ) {

@@ -198,6 +198,9 @@ public struct Changes {
 
   init(_ tags: Tags) { self.tags = tags }
 
+  /// For finding out what would be done.
+  public init(planning catalog: Catalog) { self.init(catalog.tags) }
+
   /// Whether something needs the image is the caller's to find out (`ImageRemoval`).
   public mutating func removeImage(_ id: ObjectID) { removedImages.append(id) }
   public mutating func removeContainer(_ id: ObjectID) { removedContainers.append(id) }

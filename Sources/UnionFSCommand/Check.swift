@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import LayerStore
 internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
@@ -11,6 +12,7 @@ struct Check: ParsableCommand {
     usage: """
       unionfs-swift check [<option> …] [--diff-dir <dir>] <layersfile>
       unionfs-swift check [<option> …] --branch <dir>=<perm> …
+      unionfs-swift check [--json] [--deep] --root <dir>
       """,
     discussion: """
       Writes a line for each finding: its kind, where it lies, what is wrong, what to do. Without \
@@ -21,6 +23,7 @@ struct Check: ParsableCommand {
         unionfs-swift check /var/lib/docker/aufs/layers/ID
         unionfs-swift check --repair --dry-run /store/layers/ID
         unionfs-swift check --repair --branch /top=rw --branch /base=ro+wh
+        unionfs-swift check --deep --root /var/lib/docker
       """)
 
   @Flag(help: "Write a JSON array with an object for each finding.")
@@ -46,19 +49,42 @@ struct Check: ParsableCommand {
       "A branch, top first: rw, ro or rr, with +wh or +nolwh.", valueName: "dir=perm"))
   var branch: [CommandArgument] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Check a layer store: that its images, layers, tags and containers agree.", valueName: "dir"))
+  var root: CommandArgument?
+
+  @Flag(help: "With --root: compare each layer's size with its files, too.")
+  var deep = false
+
   @Argument(help: ArgumentHelp("The layers file.", valueName: "layersfile"))
   var operands: [CommandArgument] = []
 
   func run() throws {
     do {
-      try check()
+      if let root { try checkStore(root) } else { try check() }
     } catch let failure as Failure where failure.code == .failed {
       // 1 says that findings remain.
       throw Failure(.inputOutput, failure.message, advice: failure.advice)
     }
   }
 
+  private func checkStore(_ root: CommandArgument) throws {
+    if repair || !branch.isEmpty || !operands.isEmpty || diffDir != nil {
+      throw Failure(
+        .usage, "--root goes with --json and --deep alone",
+        advice: "the next command that changes a store ends what was left of others")
+    }
+    var options = StoreOptions()
+    options.given = root
+    let store = try options.reading()
+    let findings = try store.check(measures: deep)
+    StoreCheckReport.write(findings, root: store.layout.root, json: json)
+    if !findings.isEmpty { throw SilentExit(status: Failure.Code.failed.rawValue) }
+  }
+
   private func check() throws {
+    if deep { throw Failure(.usage, "--deep goes with --root") }
     if !repair, dryRun || allBranches {
       throw Failure(
         .usage, "\(dryRun ? "--dry-run" : "--all-branches") goes with --repair",

@@ -8,6 +8,11 @@ enum Text {
     OctalEscape.escape(bytes, where: { $0 < 0x20 || $0 == 0x7F })
   }
 
+  /// The same for several lines, which keep their ends.
+  static func terminalLines(_ text: String) -> [UInt8] {
+    OctalEscape.escape(Array(text.utf8), where: { ($0 < 0x20 && $0 != 0x0A) || $0 == 0x7F })
+  }
+
   static func printable(_ bytes: [UInt8]) -> String {
     String(decoding: terminal(bytes), as: UTF8.self)
   }

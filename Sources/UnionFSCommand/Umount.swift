@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import LayerStore
 internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
@@ -7,26 +8,47 @@ internal import UnionCore
 struct Umount: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "umount", abstract: "Unmount unions.",
-    usage: "unionfs-swift umount [-l] <mnt> …",
+    usage: """
+      unionfs-swift umount [-l] <mnt> …
+      unionfs-swift umount [-l] [--root <dir>] --container <name> …
+      """,
     discussion: """
       Returns when the mount is gone and its server has ended. Other file systems are left alone.
 
       EXAMPLES
         unionfs-swift umount /mnt
         unionfs-swift umount -l /mnt     (in use, or its server has died)
+        unionfs-swift umount --container web
       """)
 
   @Flag(name: .customShort("l"), help: "Detach a mount in use; it ends with its last user.")
   var lazy = false
 
+  @OptionGroup var store: StoreOptions
+
+  @Option(help: ArgumentHelp("A container of the layer store.", valueName: "name"))
+  var container: [String] = []
+
   @Argument(help: ArgumentHelp("The mount point.", valueName: "mnt"))
-  var mountPoints: [CommandArgument]
+  var mountPoints: [CommandArgument] = []
 
   func run() throws {
+    if mountPoints.isEmpty, container.isEmpty {
+      throw Failure(
+        .usage, "Missing expected argument '<mnt> ...'", advice: "see 'unionfs-swift umount --help'"
+      )
+    }
+    var points = mountPoints.map(\.path)
+    if !container.isEmpty {
+      let (opened, catalog) = try store.catalog()
+      for name in container {
+        points.append(opened.layout.mountPoint(of: try catalog.container(name).layer))
+      }
+    }
     var first: Failure?
-    for point in mountPoints {
+    for point in points {
       do throws(Failure) {
-        try unmount(point.path)
+        try Self.unmount(point, lazy: lazy)
       } catch {
         Text.writeError(error.description)
         first = first ?? error
@@ -35,17 +57,17 @@ struct Umount: ParsableCommand {
     if let first { throw SilentExit(status: first.code.rawValue) }
   }
 
-  private func unmount(_ path: FilePath) throws(Failure) {
-    let mount = try Self.find(path)
-    try Self.checkOurs(mount)
+  static func unmount(_ path: FilePath, lazy: Bool) throws(Failure) {
+    let mount = try find(path)
+    try checkOurs(mount)
     let servers = lazy ? [] : MountUsers.servers(ofConnection: mount.connection)
-    let others = try Self.mounts(like: mount).filter { $0 != mount.id }
-    do throws(Errno) { try Self.unmountPatiently(mount.mountPoint, lazy: lazy) } catch {
-      throw Self.failure(error, mount.mountPoint)
+    let others = try mounts(like: mount).filter { $0 != mount.id }
+    do throws(Errno) { try unmountPatiently(mount.mountPoint, lazy: lazy) } catch {
+      throw failure(error, mount.mountPoint)
     }
     // Another mount of the same union keeps its server. A new mount may have the device's number by now,
     // and the table is no snapshot: only those that were there before count.
-    if !others.isEmpty, try !others.isDisjoint(with: Self.mounts(like: mount)) { return }
+    if !others.isEmpty, try !others.isDisjoint(with: mounts(like: mount)) { return }
     for server in servers { _ = ProcessTable.waitForEnd(of: server, milliseconds: 10_000) }
   }
 

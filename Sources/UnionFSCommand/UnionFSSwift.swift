@@ -15,11 +15,14 @@ struct UnionFSSwift: ParsableCommand {
         unionfs-swift which /mnt/etc/hosts
         unionfs-swift umount /mnt
         unionfs-swift check /var/lib/docker/aufs/layers/ID
+        unionfs-swift images --root /var/lib/docker
+        unionfs-swift create --name web debian:12
       """,
     version: "0.1.0",
     subcommands: [
       Mount.self, Umount.self, Which.self, Check.self, Images.self, TagImage.self, Rmi.self,
-      Inspect.self, History.self,
+      Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
+      Prune.self,
     ])
 
   func run() throws {

@@ -38,12 +38,37 @@ struct Images: ParsableCommand {
 
   func run() throws {
     let (_, catalog) = try store.catalog()
-    let lines = try chosen(catalog)
+    let images = ImageListing(catalog, noTrunc: noTrunc)
     if quiet, !listing.json, listing.format == nil {
       var seen: Set<ObjectID> = []
-      let ids = lines.map(\.0.id).filter { seen.insert($0).inserted }
+      let ids = images.chosen(all: all, name: name).map(\.image.id)
+        .filter { seen.insert($0).inserted }
       return Text.writeOutput(Array(ids.map { (noTrunc ? $0.hex : $0.short) + "\n" }.joined().utf8))
     }
+    let shown =
+      ["Repository", "Tag"] + (digests ? ["Digest"] : []) + ["ID", "CreatedSince", "Size"]
+    try images.listing(all: all, name: name, shown: shown).write(listing)
+  }
+}
+
+/// Images as `images` and `du` list them.
+struct ImageListing {
+  let catalog: Catalog
+  let noTrunc: Bool
+
+  init(_ catalog: Catalog, noTrunc: Bool) {
+    self.catalog = catalog
+    self.noTrunc = noTrunc
+  }
+
+  struct Line {
+    let image: Image
+    var name: String?
+    var tag: String?
+    var digest: String?
+  }
+
+  func listing(all: Bool, name: String?, shown: [String]) -> Listing {
     let shares = SharedSizes(catalog)
     var list = Listing(
       [
@@ -51,38 +76,37 @@ struct Images: ParsableCommand {
         ("CreatedSince", "CREATED"), ("CreatedAt", "CREATED AT"), ("Size", "SIZE"),
         ("VirtualSize", "SIZE"), ("SharedSize", "SHARED SIZE"), ("UniqueSize", "UNIQUE SIZE"),
         ("Containers", "CONTAINERS"),
-      ],
-      shown: ["Repository", "Tag"] + (digests ? ["Digest"] : [])
-        + ["ID", "CreatedSince", "Size"])
-    for (image, name, tag, digest) in lines {
-      let size = catalog.size(of: image.id)
-      let unique = shares.unique(of: image.id)
-      let containers = catalog.containers(of: image.id).count
-      list.add(
-        [
-          "Repository": name ?? "<none>", "Tag": tag ?? "<none>", "Digest": digest ?? "<none>",
-          "ID": noTrunc ? image.id.hex : image.id.short,
-          "CreatedSince": Units.since(image.created), "CreatedAt": Units.moment(image.created),
-          "Size": Units.size(size), "VirtualSize": Units.size(size),
-          "SharedSize": Units.size(size - unique), "UniqueSize": Units.size(unique),
-          "Containers": "\(containers)",
-        ],
-        [
-          "id": .string(image.id.hex), "parent": (image.parent?.hex).map { .string($0) } ?? .null,
-          "repository": name.map { .string($0) } ?? .null, "tag": tag.map { .string($0) } ?? .null,
-          "digest": digest.map { .string($0) } ?? .null,
-          "created": (image.created?.rfc3339).map { .string($0) } ?? .null,
-          "size": .integer(size), "uniqueSize": .integer(unique),
-          "containers": .integer(Int64(containers)),
-        ])
-    }
-    try list.write(listing)
+      ], shown: shown)
+    for line in chosen(all: all, name: name) { add(line, shares, to: &list) }
+    return list
   }
 
-  private typealias Line = (Image, name: String?, tag: String?, digest: String?)
+  private func add(_ line: Line, _ shares: SharedSizes, to list: inout Listing) {
+    let image = line.image
+    let size = catalog.size(of: image.id)
+    let unique = shares.unique(of: image.id)
+    let containers = catalog.containers(of: image.id).count
+    list.add(
+      [
+        "Repository": line.name ?? "<none>", "Tag": line.tag ?? "<none>",
+        "Digest": line.digest ?? "<none>", "ID": noTrunc ? image.id.hex : image.id.short,
+        "CreatedSince": Units.since(image.created), "CreatedAt": Units.moment(image.created),
+        "Size": Units.size(size), "VirtualSize": Units.size(size),
+        "SharedSize": Units.size(size &- unique), "UniqueSize": Units.size(unique),
+        "Containers": "\(containers)",
+      ],
+      [
+        "id": .string(image.id.hex), "parent": (image.parent?.hex).map { .string($0) } ?? .null,
+        "repository": line.name.map { .string($0) } ?? .null,
+        "tag": line.tag.map { .string($0) } ?? .null,
+        "digest": line.digest.map { .string($0) } ?? .null,
+        "created": (image.created?.rfc3339).map { .string($0) } ?? .null, "size": .integer(size),
+        "uniqueSize": .integer(unique), "containers": .integer(Int64(containers)),
+      ])
+  }
 
   /// A line for each name, and for each image that has none and carries no other.
-  private func chosen(_ catalog: Catalog) throws(Failure) -> [Line] {
+  func chosen(all: Bool, name: String?) -> [Line] {
     let byImage = catalog.tags.byImage
     let parents = catalog.parents
     var lines: [Line] = []
@@ -95,13 +119,13 @@ struct Images: ParsableCommand {
       let tags = names.filter { !$0.isDigest }
       for tag in tags {
         let digest = names.first { $0.isDigest && $0.name == tag.name }?.tag
-        lines.append((image, tag.name, tag.tag, digest))
+        lines.append(Line(image: image, name: tag.name, tag: tag.tag, digest: digest))
       }
       for digest in names where digest.isDigest && !tags.contains(where: { $0.name == digest.name })
       {
-        lines.append((image, digest.name, nil, digest.tag))
+        lines.append(Line(image: image, name: digest.name, digest: digest.tag))
       }
-      if names.isEmpty, all || !parents.contains(image.id) { lines.append((image, nil, nil, nil)) }
+      if names.isEmpty, all || !parents.contains(image.id) { lines.append(Line(image: image)) }
     }
     guard let name else { return lines }
     let parts = NamePattern(name)
