@@ -11,6 +11,8 @@ public struct Catalog: Sendable {
   /// Why an image that is there cannot be used.
   var broken: [ObjectID: Failure] = [:]
   var brokenContainers: [ObjectID: Failure] = [:]
+  /// The images that what is broken may need; nil where nobody can tell which.
+  var neededByBroken: Set<ObjectID>? = []
   /// Why the tags cannot be told, nor changed.
   var tagsFailure: Failure?
 

@@ -62,6 +62,7 @@ public struct ImageRemoval {
     for id in catalog.images.keys.sorted() {
       var next: ObjectID? = id
       while let id = next, pending.contains(id), !isUsed(id), children(of: id).isEmpty,
+        !isNeededByBroken(id),
         all || tags.tags(of: id).isEmpty
       {
         pending.remove(id)
@@ -145,6 +146,12 @@ public struct ImageRemoval {
     catalog.children(of: id).filter { !gone.contains($0) }
   }
 
+  /// Without it a file that cannot be read for a moment would cost what lies below it.
+  private func isNeededByBroken(_ id: ObjectID) -> Bool {
+    guard catalog.broken[id] == nil else { return false }
+    return catalog.neededByBroken?.contains(id) ?? true
+  }
+
   private func isUsed(_ id: ObjectID) -> Bool {
     used.contains(id) || !catalog.containers(of: id).isEmpty
   }
@@ -162,6 +169,11 @@ public struct ImageRemoval {
     if !children(of: id).isEmpty {
       return failure(
         "image has dependent child images", cannot: true, "'tree' shows them; remove them first")
+    }
+    if isNeededByBroken(id) {
+      return failure(
+        "image may be needed by what is broken in the store", cannot: true,
+        "'check --root' tells what; mend or remove that first")
     }
     let containers = catalog.containers(of: id)
     if let running = containers.first(where: \.isRunning) {

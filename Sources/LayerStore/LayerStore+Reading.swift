@@ -89,6 +89,15 @@ extension LayerStore {
       catalog.warnings.append(error)
     }
     try readContainers(into: &catalog, hidden: pending.hidden) { id in id.layer }
+    let broken = catalog.broken.keys.map(\.layer) + catalog.brokenContainers.keys.map(\.layer)
+    for layer in broken {
+      // Its json does not tell what it lies on, but this does.
+      guard let chain = try? layersFile(of: layer).parents else {
+        catalog.neededByBroken = nil
+        break
+      }
+      catalog.neededByBroken?.formUnion(chain.compactMap(\.id.object))
+    }
     return catalog
   }
 

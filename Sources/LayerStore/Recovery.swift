@@ -29,8 +29,12 @@ extension LayerStore {
       defer { FileSystemCall.close(dead) }
       // Once more: it may have said something before it was killed.
       let path = logs.path(name)
-      let last = try about(path) { () throws(Errno) in
-        TransactionLog(parsing: try StoreDirectory.read(dead, limit: 64 << 20))
+      let last = try about(path) { () throws(Errno) -> TransactionLog in
+        let bytes = try StoreDirectory.read(dead, limit: 64 << 20)
+        // A line that was cut short would swallow the next one.
+        let whole = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        if whole < bytes.count { try FileSystemCall.truncate(dead, to: Int64(whole)) }
+        return TransactionLog(parsing: bytes)
       }
       if names, !last.isDone {
         try endNames(last, name)

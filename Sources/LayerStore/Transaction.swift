@@ -120,8 +120,15 @@ public final class Transaction {
     if bytes.isEmpty { return }
     let log = log
     try about(logs.path(name)) { () throws(Errno) in
-      try StoreDirectory.writeAll(bytes, to: log)
-      if flushing { try FileSystemCall.sync(log) }
+      let before = try FileSystemCall.status(of: log).size
+      do throws(Errno) {
+        try StoreDirectory.writeAll(bytes, to: log)
+        if flushing { try FileSystemCall.sync(log) }
+      } catch {
+        // What was not said whole was not said.
+        try? FileSystemCall.truncate(log, to: before)
+        throw error
+      }
     }
   }
 }
