@@ -119,6 +119,16 @@ extension JSONValue {
 
 extension JSONValue: Codable {
   public init(from decoder: any Decoder) throws {
+    // What there is most of comes first: each attempt that fails costs as much as ten that do not.
+    let value = try decoder.singleValueContainer()
+    if value.decodeNil() {
+      self = .null
+      return
+    }
+    if let text = try? value.decode(String.self) {
+      self = .string(text)
+      return
+    }
     if let keyed = try? decoder.container(keyedBy: Name.self) {
       var members: [String: JSONValue] = [:]
       for name in keyed.allKeys {
@@ -133,17 +143,12 @@ extension JSONValue: Codable {
       self = .array(values)
       return
     }
-    let value = try decoder.singleValueContainer()
-    if value.decodeNil() {
-      self = .null
-    } else if let bool = try? value.decode(Bool.self) {
+    if let bool = try? value.decode(Bool.self) {
       self = .bool(bool)
     } else if let integer = try? value.decode(Int64.self) {
       self = .integer(integer)
-    } else if let number = try? value.decode(Double.self) {
-      self = .number(number)
     } else {
-      self = .string(try value.decode(String.self))
+      self = .number(try value.decode(Double.self))
     }
   }
 

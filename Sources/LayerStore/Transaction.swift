@@ -231,6 +231,9 @@ extension Transaction {
       let used = try store.endDead(names: true)
       let catalog = try store.readCatalog()
       if let failure = catalog.tagsFailure { throw failure }
+      // What is not there, or makes no sense, can be reckoned with; what could not be read cannot.
+      let unread = catalog.warnings.first { ![.malformedInput, .missingInput].contains($0.code) }
+      if let unread { throw unread }
       var changes = Changes(catalog.tags)
       try decide(catalog, used, &changes)
       try place(catalog)

@@ -8,7 +8,11 @@ import Testing
     #expect(run.error.isEmpty)
   }
 
-  @Test(arguments: [[], ["mount"], ["umount"], ["which"], ["check"]])
+  @Test(
+    arguments: [
+      [], ["mount"], ["umount"], ["which"], ["check"], ["images"], ["tag"], ["rmi"], ["inspect"],
+      ["history"], ["tree"], ["create"], ["ps"], ["rm"], ["df"], ["du"], ["prune"],
+    ])
   func everyVerbsHelpHasExamples(_ verb: [String]) throws {
     let run = try spawn(verb + ["--help"])
     #expect(run.status == 0)
@@ -26,6 +30,12 @@ import Testing
     (["mount"], "no LAYERSFILE is given"),
     (["umount"], "'<mnt> ...'"),
     (["which"], "'<path> ...'"),
+    (["rmi"], "'<image> ...'"),
+    (["create"], "'<image>'"),
+    (["images", "--json", "--format", "x"], "--json and --format exclude each other"),
+    (["mount", "--container", "a", "--image", "b"], "exclude each other"),
+    (["mount", "--container", "a", "--branch", "/=ro"], "names all branches"),
+    (["check", "--deep", "x"], "--deep goes with --root"),
     (["mount", "-o", "allow_othr", "x"], "'allow_othr'; did you mean 'allow_other'?"),
     (["mount", "-onosuid,noplink", "x"], "no mount option 'noplink'"),
     (["mount", "-o", "ro", "-o", "frobnicate=1", "x"], "'frobnicate=1'"),

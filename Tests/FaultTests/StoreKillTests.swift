@@ -44,7 +44,7 @@ import Testing
   func aKillAtAnyCallLeavesTheOldStateOrTheNewOne(_ change: Change) throws {
     let (before, after) = try states(change)
     // Every call takes minutes: scripts/test-faults does that.
-    let step = Scenario.isComplete ? 1 : 13
+    let step = Scenario.isComplete ? 1 : 29
     var seen: Set<String> = []
     var call = 1
     while true {
@@ -101,7 +101,7 @@ import Testing
         #expect(check.status == 0, "\(at.rawValue): \(check.output)")
         if end.status == 0, read == after, call > 400 { break }
         if call > 600 { break }
-        call += Scenario.isComplete ? 7 : 67
+        call += Scenario.isComplete ? 7 : 97
       }
     }
   }

@@ -67,11 +67,11 @@ struct History: ParsableCommand {
     }
     if layers == json { return nil }
     let first = zip(layers, json).first { $0 != $1 }
-    let where_ =
+    let place =
       if let first { "'\(first.0)' stands where json has '\(first.1)'" } else {
         "\(layers.count) parents stand against \(json.count) of json"
       }
-    return "the two chains differ: in layers/\(image.id) \(where_)"
+    return "the two chains differ: in layers/\(image.id) \(place)"
   }
 
   private func list(_ entries: [HistoryEntry]) -> Listing {
