@@ -69,6 +69,10 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
+      // Into the binary, which is one file.
+      resources: ["page.html", "page.css", "model.js", "history.js", "map.js", "search.js"].map {
+        .embedInCode("Layers/Page/\($0)")
+      },
       swiftSettings: strict),
     .executableTarget(
       name: "unionfs-swift", dependencies: ["UnionFSCommand"], swiftSettings: strict),

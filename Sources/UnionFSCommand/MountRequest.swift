@@ -106,7 +106,7 @@ extension MountRequest {
 
 /// The form `LAYERSFILE [MNT]`.
 extension MountRequest {
-  private func layout() throws(Failure) -> LayerStoreLayout {
+  func layout() throws(Failure) -> LayerStoreLayout {
     guard let file = operands.first else {
       throw Failure(
         .usage, "no LAYERSFILE is given", advice: "name ROOT/layers/ID, or use --branch")

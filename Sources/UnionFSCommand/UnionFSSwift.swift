@@ -22,7 +22,7 @@ struct UnionFSSwift: ParsableCommand {
     subcommands: [
       Mount.self, Umount.self, Which.self, Check.self, Images.self, TagImage.self, Rmi.self,
       Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
-      Prune.self,
+      Prune.self, Layers.self,
     ])
 
   func run() throws {

@@ -4,7 +4,7 @@ public import Testing
 
 /// A branch of a test's union.
 public struct Branch: Sendable {
-  let permission: String
+  public let permission: String
   let items: [Item]
   var tmpfsSize: String?
 

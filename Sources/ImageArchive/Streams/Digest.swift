@@ -21,6 +21,22 @@ public struct Digest: Sendable, Hashable, CustomStringConvertible {
 
   public var description: String { "sha256:" + hex }
 
+  /// The 32 bytes that the digits spell.
+  public var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    var high: UInt8?
+    for digit in hex.utf8 {
+      let value = digit < 0x40 ? digit &- 0x30 : digit &- 0x57
+      if let first = high {
+        bytes.append(first << 4 | value)
+        high = nil
+      } else {
+        high = value
+      }
+    }
+    return bytes
+  }
+
   /// The digest of bytes that are there.
   public init(of bytes: some Sequence<UInt8>) {
     var hasher = Hasher()
