@@ -99,7 +99,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "UnionFSCommand", "UnionFS", "UnionCore", "TestSupport", "unionfs-swift", system,
+        "UnionFSCommand", "UnionFS", "UnionCore", "SystemCalls", "TestSupport", "unionfs-swift",
+        system,
       ],
       swiftSettings: strict),
     .testTarget(name: "MountTests", dependencies: ["TestSupport"], swiftSettings: strict),

@@ -93,6 +93,13 @@ public struct LayerTree: Sendable {
     return Array(chain.reversed().map { name(of: $0) }.joined(separator: [UInt8(ascii: "/")]))
   }
 
+  /// Whether another name has room, with a copy in each of 65,535 layers. More than four billion bytes of
+  /// names have none.
+  var hasRoom: Bool {
+    let limit = Int(UInt32.max) - Int(UInt16.max)
+    return names.count < limit && copies.count < limit && nodes.count < limit
+  }
+
   /// Adds a name below `parent`, whose names are added one after the other. Answers its node.
   mutating func append(
     _ name: UnsafeBufferPointer<UInt8>, to parent: Int, copies new: ReversedCollection<[LayerCopy]>

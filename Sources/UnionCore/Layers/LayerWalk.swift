@@ -118,12 +118,16 @@ struct LayerWalk {
     }
     let rules = LayerRules(frame.parts, listings)
     var children: [(node: Int, parts: [LayerPart])] = []
+    var hasRoom = true
     rules.forEachName { name, row in
+      hasRoom = tree.hasRoom
+      guard hasRoom else { return }
       let node = tree.append(name, to: frame.node, copies: row.copies.reversed())
       countOnce(row, node)
       let parts = rules.parts(of: row)
       if !parts.isEmpty { children.append((node, parts)) }
     }
+    if !hasRoom { note(.noMemory, at: frame.node, in: frame.parts.first?.branch ?? 0) }
     frames[position].children = children
   }
 

@@ -67,7 +67,7 @@ struct PageTree {
       let parent = Int(tree.nodes[node].parent)
       weights[parent] = Self.sum(weights[parent], weights[node])
     }
-    let threshold = max(0, weights.sorted(by: >)[limit])
+    let threshold = max(0, weights.dropFirst().sorted(by: >)[limit])
     isKept = weights.map { $0 > threshold }
     isKept[0] = true
     var keepers = Array(tree.nodes.indices)

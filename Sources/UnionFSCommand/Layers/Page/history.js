@@ -11,6 +11,12 @@ function choose(layer) {
     button.setAttribute("aria-pressed", isChosen);
     if (button.parentNode.id === "strip") button.classList.toggle("dimmed", chosenLayer >= 0 && !isChosen);
   }
+  // Only within the list: the page stays where it is.
+  const list = byId("history"), stop = list.querySelector("[aria-pressed=true]");
+  if (stop && list.scrollHeight > list.clientHeight) {
+    const place = stop.parentNode.offsetTop;
+    if (place < list.scrollTop || place + stop.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = place - 20;
+  }
   onChoose.forEach(act => act());
 }
 

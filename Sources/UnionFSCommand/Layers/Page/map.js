@@ -38,7 +38,7 @@ function buildView(group, onlyWasted) {
     lists.forEach((list, layer) => { if (list.length) fill(add(LAYER_GROUP, layer, root), list); });
     end[root] = type.length;
   }
-  return { type, ref, parent, end, group, ...weigh(type, ref, parent) };
+  return { type, ref, parent, end, group, sorted: new Map(), ...weigh(type, ref, parent) };
 }
 
 function weigh(type, ref, parent) {
@@ -60,10 +60,16 @@ let root = 0;      // the item that fills the canvas
 let cursor = -1;   // the item that the keyboard, the pointer or a search is at
 let rects = [];    // what is drawn, outer ones first
 
+/** What an item holds, the heaviest first; kept once it was asked for. */
 function childrenOf(item) {
-  const list = [];
-  for (let at = item + 1; at < view.end[item]; at = view.end[at]) list.push(at);
-  return list.sort((a, b) => view.weight[b] - view.weight[a] || a - b);
+  let list = view.sorted.get(item);
+  if (!list) {
+    list = [];
+    for (let at = item + 1; at < view.end[item]; at = view.end[at]) list.push(at);
+    list.sort((a, b) => view.weight[b] - view.weight[a] || a - b);
+    view.sorted.set(item, list);
+  }
+  return list;
 }
 
 function labelOf(item) {
@@ -110,11 +116,13 @@ function squarify(list, x, y, w, h, place) {
 }
 
 const HEADER = 18;
+/** Square pixels below which nothing is drawn by itself, so that there are some ten thousand rectangles. */
+let least = 1;
 
 function layOut(item, x, y, w, h, depth) {
-  if (w < 0.4 || h < 0.4 || w * h < 1.2) return;
+  if (w < 0.5 || h < 0.5 || w * h < least) return;
   const isLeaf = view.type[item] === LEAF;
-  if (isLeaf || (depth > 0 && (w < 5 || h < 5))) { rects.push({ item, x, y, w, h, isLeaf: true, header: 0 }); return; }
+  if (isLeaf || (depth > 0 && (w < 6 || h < 6))) { rects.push({ item, x, y, w, h, isLeaf: true, header: 0 }); return; }
   let label = depth > 0 ? labelOf(item) : "", inner = item;
   // A folder in a folder in a folder is one.
   while (depth > 0 && inner + 1 < view.end[inner] && view.end[inner + 1] === view.end[inner] && view.type[inner + 1] === FOLDER) {
@@ -136,7 +144,7 @@ function readTheme() {
   theme = Object.fromEntries(["card", "raised", "ink", "dim", "line"].map(name => [name, hex(style.getPropertyValue(`--${name}`).trim())]));
   theme.tones = layers.map((_, layer) => {
     const tone = toneOf(layer);
-    return { tone, ink: inkOn(tone), edge: mix(tone, theme.card, 0.55), waste: hatch(tone) };
+    return { tone, ink: inkOn(tone), mass: mix(tone, theme.card, 0.16), waste: hatch(tone) };
   });
   theme.font = style.getPropertyValue("--sans");
 }
@@ -166,6 +174,7 @@ function draw(x = 0, y = 0, w = stage.clientWidth, h = stage.clientHeight) {
   pen.fillStyle = theme.raised;
   pen.fillRect(0, 0, stage.clientWidth, stage.clientHeight);
   rects = [];
+  least = Math.max(1, stage.clientWidth * stage.clientHeight / 60000);
   layOut(root, x, y, w, h, 0);
   for (const rect of rects) if (rect.isLeaf) drawLeaf(rect); else if (rect.depth > 0) drawFolder(rect);
   byId("nothing").hidden = view.weight[0] > 0;
@@ -173,38 +182,57 @@ function draw(x = 0, y = 0, w = stage.clientWidth, h = stage.clientHeight) {
   showFrame();
 }
 
+/** Of the chosen layer, or hidden by it; everything while none is chosen. */
+const isChosen = copy => chosenLayer < 0 || copies.layer[copy] === chosenLayer || (isWasted(copy) && copies.hider[copy] === chosenLayer);
+
+/** Fills with a copy's colour, pale where another layer is chosen; the paleness stays set. */
+function ground(copy, fill, x, y, w, h) {
+  const isPale = !isChosen(copy);
+  if (isPale) {
+    pen.globalAlpha = 1;
+    pen.fillStyle = theme.card;
+    pen.fillRect(x, y, w, h);
+  }
+  pen.globalAlpha = isPale ? 0.2 : 1;
+  pen.fillStyle = fill;
+  pen.fillRect(x, y, w, h);
+}
+
 function drawFolder({ item, x, y, w, h, header, label, depth }) {
-  const isLayer = view.type[item] === LAYER_GROUP || (view.group === "layer" && depth === 1);
+  const isLayer = root === 0 && view.group === "layer" && depth === 1;
   const tone = theme.tones[copies.layer[view.main[item]]];
-  pen.globalAlpha = isLayer && chosenLayer >= 0 && copies.layer[view.main[item]] !== chosenLayer ? 0.35 : 1;
+  pen.globalAlpha = isLayer && !isChosen(view.main[item]) ? 0.35 : 1;
   if (header) {
     pen.fillStyle = theme.card;
     pen.fillRect(x, y, w, h);
     pen.fillStyle = isLayer ? tone.tone : depth % 2 ? theme.line : mix(theme.line, theme.raised, 0.5);
     pen.fillRect(x + 0.5, y + 0.5, w - 1, h - 1);
-  } else {
-    // What is too small to be drawn in it shows as its colour.
-    pen.fillStyle = tone.edge;
-    pen.fillRect(x, y, w, h);
   }
+  // What is too small to be drawn shows as this.
+  const inset = header ? 2 : 0;
+  ground(view.main[item], isWasted(view.main[item]) ? tone.waste : tone.mass,
+    x + inset, y + (header || inset), w - 2 * inset, h - (header || inset) - inset);
+  pen.globalAlpha = isLayer && !isChosen(view.main[item]) ? 0.35 : 1;
   if (header) text(label, size(view.weight[item]), x + 6, y, w - 10, header, isLayer ? tone.ink : theme.ink, isLayer ? 600 : 500, 2);
   pen.globalAlpha = 1;
 }
 
 function drawLeaf({ item, x, y, w, h }) {
   const copy = view.main[item], tone = theme.tones[copies.layer[copy]];
-  const gap = w > 3 && h > 3 ? 0.5 : w > 1.5 && h > 1.5 ? 0.25 : 0;
-  pen.globalAlpha = chosenLayer >= 0 && copies.layer[copy] !== chosenLayer ? 0.2 : 1;
-  pen.fillStyle = isWasted(copy) ? tone.waste : tone.tone;
-  pen.fillRect(x + gap, y + gap, w - 2 * gap, h - 2 * gap);
+  ground(copy, isWasted(copy) ? tone.waste : tone.tone, x, y, w, h);
+  if (w > 3 && h > 3) {
+    pen.fillStyle = theme.card;
+    const line = w > 12 && h > 12 ? 1 : 0.6;
+    pen.fillRect(x + w - line, y, line, h);
+    pen.fillRect(x, y + h - line, w, line);
+  }
   if (w > 34 && h > 15) {
     const isSmall = view.type[item] !== LEAF;
     if (isWasted(copy)) {
       plate(labelOf(item), x + 4, y + 3, w - 8);
     } else {
-      text(labelOf(item), "", x + 5, y, w - 8, Math.min(h, 20), tone.ink, isSmall ? 400 : 450);
-    }
-    if (h > 36 && !isSmall && !isWasted(copy)) {
+      const isNamed = text(labelOf(item), "", x + 5, y, w - 8, Math.min(h, 20), tone.ink, isSmall ? 400 : 450);
+      if (!isNamed || h <= 36 || isSmall) { pen.globalAlpha = 1; return; }
       pen.globalAlpha *= 0.8;
       text(size(view.weight[item]), "", x + 5, y + 15, w - 8, 18, tone.ink, 400, Infinity);
     }
@@ -235,6 +263,7 @@ function text(label, right, x, y, w, h, ink, weight, least) {
   }
   const shown = clip(label, room, least);
   if (shown) pen.fillText(shown, x, y + h / 2 + 0.5);
+  return shown !== "";
 }
 
 /** As much of a label as there is room for; empty where that says nothing. */
@@ -446,7 +475,10 @@ onChoose.push(() => {
   } else draw();
 });
 isDark.addEventListener("change", () => { readTheme(); draw(); });
-new ResizeObserver(() => { readTheme(); draw(); }).observe(stage);
+new ResizeObserver(() => {
+  const isSame = canvas.width === Math.round(stage.clientWidth * (devicePixelRatio || 1)) && canvas.height === Math.round(stage.clientHeight * (devicePixelRatio || 1));
+  if (!isSame) { readTheme(); draw(); }
+}).observe(stage);
 
 readTheme();
 showCrumbs();

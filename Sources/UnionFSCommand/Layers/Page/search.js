@@ -157,7 +157,7 @@ document.addEventListener("keydown", event => {
 
 showLists();
 byId("note").textContent = [
-  data.folded ? `This page names the ${count(data.nodes)} largest names; ${count(data.folded)} smaller ones are summed where they lie.` : "",
+  data.folded ? `The ${count(tree.kind.reduce((total, kind) => total + (kind !== REST), -1))} names with the most bytes are here; ${count(data.folded)} smaller ones are summed where they lie.` : "",
   data.problems ? `${several(data.problems, "directory", "directories")} could not be read; the figures lack what is in them.` : "",
   "Bytes are those of regular files, each once in a layer; 1 MB is 1,000,000 bytes. Made by unionfs-swift layers.",
 ].filter(Boolean).join(" ");
