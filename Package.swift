@@ -104,6 +104,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "MountTests", dependencies: ["TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "StoreTests", dependencies: ["TestSupport", "unionfs-swift"], swiftSettings: strict),
     .testTarget(name: "FaultTests", dependencies: ["TestSupport"], swiftSettings: strict),
     .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], swiftSettings: strict),
   ],

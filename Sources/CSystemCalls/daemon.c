@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -98,6 +99,44 @@ int csys_daemon_run(char *const arguments[], int error_output) {
   if (!failed) failed = posix_spawnp(&process, arguments[0], &actions, NULL, arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
   return failed ? -failed : csys_daemon_wait(process);
+}
+
+pid_t csys_daemon_start(char *const arguments[], const int standard[3]) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t none, all;
+  pid_t process = 0;
+  int failed = posix_spawn_file_actions_init(&actions);
+  if (failed) return -failed;
+  failed = posix_spawnattr_init(&attributes);
+  if (failed) {
+    posix_spawn_file_actions_destroy(&actions);
+    return -failed;
+  }
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  failed = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  for (int number = 0; number < 3 && !failed; number++)
+    failed = standard[number] < 0
+                 ? posix_spawn_file_actions_addopen(&actions, number, "/dev/null", O_RDWR, 0)
+                 : posix_spawn_file_actions_adddup2(&actions, standard[number], number);
+  if (!failed) failed = posix_spawnp(&process, arguments[0], &actions, &attributes, arguments, environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  return failed ? -failed : process;
+}
+
+int csys_daemon_kill(pid_t process, int signal) { return kill(process, signal) < 0 ? -errno : 0; }
+
+int csys_daemon_is_terminal(int descriptor) { return isatty(descriptor); }
+
+int csys_daemon_read_signal(int descriptor) {
+  struct signalfd_siginfo info;
+  ssize_t size = read(descriptor, &info, sizeof info);
+  if (size < 0) return -errno;
+  return size == sizeof info ? (int)info.ssi_signo : -EIO;
 }
 
 int csys_daemon_ioctl(int descriptor, unsigned long command, void *buffer) {

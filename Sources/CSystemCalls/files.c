@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -82,6 +83,15 @@ int csys_stat_descriptor(int descriptor, struct csys_attributes *out) {
 
 int csys_open_at(int directory, const char *name, int flags, unsigned mode) {
   return RETRY(openat(directory, name, flags | O_CLOEXEC | O_LARGEFILE, mode));
+}
+
+int csys_open_in_root(int root, const char *path, int flags, unsigned mode) {
+  struct open_how how = {
+      .flags = (unsigned)(flags | O_CLOEXEC | O_LARGEFILE),
+      .mode = flags & O_CREAT ? mode : 0,
+      .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+  };
+  return RETRY(syscall(SYS_openat2, root, path, &how, sizeof how));
 }
 
 int csys_rename_at(int from, const char *name, int to, const char *target, unsigned flags) {

@@ -77,7 +77,7 @@ public struct IgnoreFile: Sendable {
   }
 
   /// One name: `*`, `?`, `[a-z]`, `[^a-z]`, `\` before a character that stands for itself.
-  static func matchName(_ pattern: ArraySlice<UInt8>, _ name: ArraySlice<UInt8>) -> Bool {
+  public static func matchName(_ pattern: ArraySlice<UInt8>, _ name: ArraySlice<UInt8>) -> Bool {
     var (pattern, name) = (pattern, name)
     // Where to go on after the last star: one more byte is the star's then.
     var star: (pattern: ArraySlice<UInt8>, name: ArraySlice<UInt8>)?

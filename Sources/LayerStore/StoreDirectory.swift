@@ -24,6 +24,9 @@ public final class StoreDirectory: Sendable {
       path: path)
   }
 
+  /// Opens a directory of the store by its path.
+  public convenience init(opening path: FilePath) throws(Errno) { try self.init(path) }
+
   func path(_ name: [CChar]) -> FilePath {
     path.appending(FilePath(platformString: name).components)
   }

@@ -39,6 +39,19 @@ extension Transaction {
     return NewLayer(id: id, diff: diff)
   }
 
+  /// Gives an empty new layer what a temporary directory of this transaction holds, with that directory's
+  /// own mode, owner and times; the directory is gone then.
+  public func move(_ temporary: String, into layer: NewLayer) throws(Failure) {
+    let diffs = try store.place("aufs/diff")
+    let staged = staged
+    try about(layer.diff.path) { () throws(Errno) in
+      guard let name = layer.diff.path.lastComponent?.string else { throw Errno.invalidArgument }
+      // Over the empty directory, which has to be opened anew for what follows.
+      try FileSystemCall.rename(
+        at: staged.descriptor, temporary.name, to: diffs.descriptor, name.name)
+    }
+  }
+
   /// The parents of a new layer.
   private func chain(on parent: LayerID?) throws(Failure) -> [LayerID] {
     guard let parent else { return [] }

@@ -14,7 +14,7 @@ public final class Transaction {
   private let log: CInt
   private let logs: StoreDirectory
   let staging: StoreDirectory
-  private let staged: StoreDirectory
+  let staged: StoreDirectory
   /// What the log says.
   private(set) var record = TransactionLog(parsing: [])
   /// Layers under a name of their own until they are published, and what they will be.

@@ -122,10 +122,35 @@ public enum FileSystemCall {
     try check(csys_open_at(directory, name, flags, mode))
   }
 
+  /// openat2(2) with `root` as the root directory: absolute links start there, and no `..` leads out of it.
+  public static func open(
+    inRoot root: CInt, _ path: CName, _ flags: CInt, mode: UInt32 = 0
+  ) throws(Errno) -> CInt {
+    try check(csys_open_in_root(root, path, flags, mode))
+  }
+
   /// open(2) of a path from the current directory.
   public static func open(path: String, _ flags: CInt) throws(Errno) -> CInt {
     try check(csys_open_at(AT_FDCWD, path, flags, 0))
   }
+  /// mkdir(2) of a path.
+  public static func makeDirectory(_ path: FilePath, mode: UInt32) throws(Errno) {
+    _ = try retry { path.withPlatformString { mkdirat(AT_FDCWD, $0, mode) } }
+  }
+
+  /// unlink(2) of a path.
+  public static func unlink(_ path: FilePath) throws(Errno) {
+    _ = try retry { path.withPlatformString { unlinkat(AT_FDCWD, $0, 0) } }
+  }
+
+  /// rename(2) of paths.
+  public static func rename(_ path: FilePath, to target: FilePath) throws(Errno) {
+    let result = path.withPlatformString { from in
+      target.withPlatformString { csys_rename_at(AT_FDCWD, from, AT_FDCWD, $0, 0) }
+    }
+    _ = try check(result)
+  }
+
   /// The same for a path of any bytes.
   public static func open(path: FilePath, _ flags: CInt) throws(Errno) -> CInt {
     try check(path.withPlatformString { csys_open_at(AT_FDCWD, $0, flags, 0) })

@@ -13,6 +13,9 @@ public enum Invocation {
     return FilePath(platformString: value)
   }
 
+  /// getpid(2).
+  public static var process: Int32 { getpid() }
+
   /// getcwd(3).
   public static func workingDirectory() throws(Errno) -> FilePath {
     guard let path = getcwd(nil, 0) else { throw Errno(rawValue: errno) }

@@ -15,6 +15,13 @@ enum Disk {
     }
   }
 
+  /// Whether something lies at a path, links followed.
+  static func isThere(_ path: FilePath) -> Bool {
+    guard let raw = try? FileSystemCall.open(path: path, OpenFlag.path) else { return false }
+    FileSystemCall.close(raw)
+    return true
+  }
+
   /// ENOTDIR and ENOENT where there is no directory.
   static func checkDirectory(_ path: FilePath) throws(Errno) {
     // O_PATH: no permission to list it is needed.

@@ -22,6 +22,11 @@ enum Text {
     _ = try? FileDescriptor.standardOutput.writeAll(bytes)
   }
 
+  /// What moves a terminal's cursor, on standard error as it is.
+  static func writeTerminal(_ text: String) {
+    _ = try? FileDescriptor.standardError.writeAll(Array(text.utf8))
+  }
+
   /// One line on standard error, whatever the message holds.
   static func writeError(_ message: String) {
     let line = Array("unionfs-swift: \(message)".utf8)

@@ -16,13 +16,16 @@ struct UnionFSSwift: ParsableCommand {
         unionfs-swift umount /mnt
         unionfs-swift check /var/lib/docker/aufs/layers/ID
         unionfs-swift images --root /var/lib/docker
-        unionfs-swift create --name web debian:12
+        unionfs-swift run --rm debian:12 ls
+        unionfs-swift layers web:1
       """,
     version: "0.1.0",
     subcommands: [
       Mount.self, Umount.self, Which.self, Check.self, Images.self, TagImage.self, Rmi.self,
       Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
-      Prune.self, Layers.self,
+      Prune.self, Load.self, Save.self, Import.self, Export.self, Diff.self, Commit.self, Run.self,
+     
+      Layers.self,
     ])
 
   func run() throws {

@@ -33,6 +33,16 @@ int csys_daemon_wait_readable(int descriptor, int milliseconds);
 /// csys_daemon_wait gives it.
 int csys_daemon_run(char *const arguments[], int error_output);
 
+/// Starts a program found on PATH, its signals as a new program has them, these descriptors as its
+/// standard ones (-1: /dev/null).
+pid_t csys_daemon_start(char *const arguments[], const int standard[3]);
+/// kill(2).
+int csys_daemon_kill(pid_t process, int signal);
+/// isatty(3).
+int csys_daemon_is_terminal(int descriptor);
+/// The number of the next signal of a signalfd(2).
+int csys_daemon_read_signal(int descriptor);
+
 /// ioctl(2) with a buffer.
 int csys_daemon_ioctl(int descriptor, unsigned long command, void *buffer);
 /// Whether the descriptor lies on a FUSE mount: 1, 0 or -errno.

@@ -39,6 +39,8 @@ int csys_stat_at(int directory, const char *name, int follow, struct csys_attrib
 int csys_stat_descriptor(int descriptor, struct csys_attributes *out);
 
 int csys_open_at(int directory, const char *name, int flags, unsigned mode);
+/// openat2(2) with `root` as the root directory: no link and no `..` leads out of it.
+int csys_open_in_root(int root, const char *path, int flags, unsigned mode);
 int csys_rename_at(int from, const char *name, int to, const char *target, unsigned flags);
 int csys_chmod_at(int directory, const char *name, unsigned mode);
 

@@ -1,9 +1,9 @@
-internal import SystemCalls
-internal import SystemPackage
+public import SystemCalls
+public import SystemPackage
 
 /// Copying what is in a file: shared blocks where the file system can, else by the kernel, else by
 /// hand; holes stay holes.
-enum FileContents {
+public enum FileContents {
   private static let seekData: CInt = 3
   private static let seekHole: CInt = 4
   private static let chunk = 1 << 30
@@ -11,7 +11,7 @@ enum FileContents {
   /// - Parameters:
   ///   - size: bytes from the start.
   ///   - isWhole: whether that is all of the source.
-  static func copy(
+  public static func copy(
     from source: CInt, to target: CInt, size: Int64, isWhole: Bool
   ) throws(Errno) {
     if isWhole, size >= 1 << 16, (try? FileSystemCall.clone(source, to: target)) != nil { return }
@@ -91,11 +91,11 @@ enum FileContents {
 }
 
 /// Copying extended attributes: ACLs and file capabilities among them.
-enum ExtendedAttributes {
+public enum ExtendedAttributes {
   /// Copies each attribute that `list` names. One that the target's file system has no room or name
   /// space for is an error, but where nobody of this server's rights could set it (`trusted.`,
   /// `security.` of an unprivileged one) it is left out.
-  static func copy(
+  public static func copy(
     list: (UnsafeMutableBufferPointer<CChar>) throws(Errno) -> Int,
     get: (CName, UnsafeMutableRawBufferPointer) throws(Errno) -> Int,
     set: (CName, UnsafeRawBufferPointer) throws(Errno) -> Void

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import LayerStore
 internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
@@ -9,6 +10,7 @@ struct Layers: ParsableCommand {
     commandName: "layers",
     abstract: "Show what each layer adds, changes, removes and wastes.",
     usage: """
+      unionfs-swift layers [<option> …] [--root <dir>] <image>
       unionfs-swift layers [<option> …] [--diff-dir <dir>] <layersfile>
       unionfs-swift layers [<option> …] --branch <dir>=<perm> …
       """,
@@ -19,10 +21,13 @@ struct Layers: ParsableCommand {
       their history, and a search for the layer that a path comes from.
 
       EXAMPLES
+        unionfs-swift layers debian:12
         unionfs-swift layers /var/lib/docker/aufs/layers/ID
         unionfs-swift layers --html layers.html /store/layers/ID
         unionfs-swift layers --branch /top=rw --branch /base=ro+wh
       """)
+
+  @OptionGroup var store: StoreOptions
 
   @Option(help: ArgumentHelp("How many names and files to list.", valueName: "n"))
   var top = 10
@@ -44,7 +49,7 @@ struct Layers: ParsableCommand {
       "A branch, top first: rw, ro or rr, with +wh or +nolwh.", valueName: "dir=perm"))
   var branch: [CommandArgument] = []
 
-  @Argument(help: ArgumentHelp("The layers file.", valueName: "layersfile"))
+  @Argument(help: ArgumentHelp("An image of the store, or a layers file.", valueName: "image"))
   var operands: [CommandArgument] = []
 
   func run() throws {
@@ -53,11 +58,25 @@ struct Layers: ParsableCommand {
       throw Failure(.usage, "--paths goes with --json", advice: "add --json")
     }
     let request = MountRequest(
-      options: MountOptions(), branches: branch, diffDirectory: diffDir, operands: operands,
+      options: MountOptions(), branches: branch, diffDirectory: diffDir,
+      operands: try branch.isEmpty ? operands.map(layersFile) : operands,
       user: Invocation.effectiveUser)
     let (sources, warnings) = try request.layerSources()
     for warning in warnings { Text.writeError(warning) }
     try Self.show(sources, top: top, json: json, paths: paths, html: html?.path)
+  }
+
+  /// An operand that is no file is an image's name: its layers file.
+  private func layersFile(_ operand: CommandArgument) throws(Failure) -> CommandArgument {
+    guard diffDir == nil, !Disk.isThere(operand.path) else { return operand }
+    let text = String(decoding: operand.bytes, as: UTF8.self)
+    // What can be no name is a path that is wrong.
+    guard !text.hasPrefix("/"), !text.hasPrefix("."), (try? Reference(text)) != nil else {
+      return operand
+    }
+    let (opened, catalog) = try store.catalog()
+    let layer = try catalog.topLayer(of: try catalog.image(text).id)
+    return CommandArgument(bytes: opened.layout.layersFile(of: layer).pathBytes)
   }
 
   /// - Parameter sources: top first.

@@ -43,7 +43,11 @@ struct StoreOptions: ParsableArguments {
   }
 
   /// Opens the store to change it, and makes it where there is none.
-  func changing() throws(Failure) -> LayerStore { try LayerStore(changing: root()) }
+  func changing() throws(Failure) -> LayerStore {
+    let root = try root()
+    RunDirectory.clearAbandoned(below: StoreLayout(root: root).own.appending("run"))
+    return try LayerStore(changing: root)
+  }
 
   /// The catalog; what is broken in the store is said on standard error.
   func catalog() throws(Failure) -> (store: LayerStore, catalog: Catalog) {

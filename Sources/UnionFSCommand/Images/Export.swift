@@ -1,0 +1,122 @@
+internal import ArgumentParser
+internal import ImageArchive
+internal import LayerStore
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+/// `unionfs-swift export`: a container's whole root as a tar.
+struct Export: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export", abstract: "Write a container's root file system as a tar.",
+    usage: "unionfs-swift export [-o <file>] <container>",
+    discussion: """
+      EXAMPLES
+        unionfs-swift export -o web.tar web
+        unionfs-swift export web | tar -t
+      """)
+
+  @OptionGroup var store: StoreOptions
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("A file instead of standard output.", valueName: "file")
+  )
+  var output: CommandArgument?
+  @Flag(name: .shortAndLong, help: "No progress on a terminal.")
+  var quiet = false
+  @Argument(help: ArgumentHelp("A container's name or id.", valueName: "container"))
+  var container: String
+
+  func run() throws {
+    let (opened, catalog) = try store.catalog()
+    let found = try catalog.container(container)
+    let work = try LongWork("exporting", quiet: quiet)
+    try work.run {
+      let target = try ArchiveOutput(output?.path)
+      let view = try ContainerView(found, opened)
+      defer { view.end() }
+      let sink = DescriptorSink(target.descriptor, name: target.name, watch: work.watch)
+      let packed = try Layer.pack(
+        view.root, name: "\(view.point)", to: sink, options: PackingOptions(view: .flat),
+        watch: work.watch)
+      NewImage.tell(packed.notes)
+      try target.publish()
+    }
+  }
+}
+
+/// What a command writes: a file that is seen once it is whole, or standard output.
+final class ArchiveOutput {
+  let descriptor: CInt
+  let name: String
+  private let path: FilePath?
+  private let staged: FilePath?
+  private var isPublished = false
+
+  init(_ path: FilePath?) throws(Failure) {
+    guard let path, path != "-" else {
+      if Program.isTerminal(1) {
+        throw Failure(
+          .usage, "standard output is a terminal", advice: "name a file with -o, or redirect it")
+      }
+      (descriptor, name, self.path, staged) = (1, "standard output", nil, nil)
+      return
+    }
+    let beside = FilePath(bytes: path.pathBytes + Array(".\(ObjectID.random().short)".utf8))
+    name = "\(path)"
+    self.path = path
+    staged = beside
+    do {
+      descriptor = try FileDescriptor.open(
+        beside, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
+        permissions: FilePermissions(rawValue: 0o666)
+      ).rawValue
+    } catch { throw Disk.failure(error as? Errno ?? .ioError, "\(path)") }
+  }
+
+  deinit {
+    guard let staged else { return }
+    FileSystemCall.close(descriptor)
+    if !isPublished { try? FileSystemCall.unlink(staged) }
+  }
+
+  /// Shows the file under its name.
+  func publish() throws(Failure) {
+    guard let path, let staged else { return }
+    do throws(Errno) {
+      try FileSystemCall.rename(staged, to: path)
+      isPublished = true
+    } catch { throw Disk.failure(error, "\(path)") }
+  }
+}
+
+/// A container's root: its mount where it is mounted, else one for the command's own time.
+final class ContainerView {
+  let root: CInt
+  let point: FilePath
+  private let own: MountedUnion?
+
+  init(_ container: Container, _ store: LayerStore) throws {
+    let mounted = MountedContainer(container, store, try MountTable.current())
+    if let there = mounted.point {
+      point = FilePath(there)
+      own = nil
+    } else {
+      let layers = try store.layersFile(of: container.layer)
+      var branches = [(store.layout.diff(of: container.layer), "ro+wh")]
+      branches += layers.parents.map { (store.layout.diff(of: $0.id), "ro+wh") }
+      point = store.layout.mountPoint(of: container.layer)
+      own = try MountedUnion(branches, at: point)
+    }
+    do throws(Errno) {
+      root = try FileSystemCall.open(path: point, OpenFlag.readOnly | OpenFlag.directory)
+    } catch {
+      own?.abandon()
+      throw Disk.failure(error, "\(point)")
+    }
+  }
+
+  func end() {
+    FileSystemCall.close(root)
+    own?.abandon()
+  }
+}

@@ -1,0 +1,42 @@
+internal import SystemCalls
+internal import SystemPackage
+internal import UnionCore
+
+/// A union that this command mounts for its own work, served by a process of its own.
+struct MountedUnion {
+  let point: FilePath
+
+  /// Mounts branches, top first, at an existing directory. What goes wrong has been said by the server
+  /// then, and its status is this command's.
+  init(
+    _ branches: [(path: FilePath, permission: String)], at point: FilePath,
+    options: [String] = []
+  ) throws {
+    self.point = point
+    var words: [FilePath] = ["/proc/self/exe", "mount"]
+    if !options.isEmpty { words += ["-o", FilePath(options.joined(separator: ","))] }
+    for branch in branches {
+      let bytes = branch.path.pathBytes + Array("=\(branch.permission)".utf8)
+      words += ["--branch", FilePath(bytes: bytes)]
+    }
+    words.append(point)
+    let ending: Daemon.Ending
+    do throws(Errno) {
+      ending = try Daemon.wait(for: Program.start(words))
+    } catch {
+      throw Failure(.failed, "the mount's server cannot be started: \(error)")
+    }
+    switch ending {
+    case .exited(0): return
+    case .exited(let status): throw SilentExit(status: status)
+    case .killed(let signal):
+      throw Failure(.failed, "the mount's server was killed by signal \(signal)")
+    }
+  }
+
+  /// Takes it away and waits for its server.
+  func unmount() throws(Failure) { try Umount.unmount(point, lazy: false) }
+
+  /// The same where something else has gone wrong already.
+  func abandon() { try? Umount.unmount(point, lazy: true) }
+}
