@@ -16,7 +16,7 @@ struct UnionFSSwift: ParsableCommand {
         unionfs-swift umount /mnt
         unionfs-swift check /var/lib/docker/aufs/layers/ID
         unionfs-swift images --root /var/lib/docker
-        unionfs-swift run --rm debian:12 ls
+        unionfs-swift build -t web:1 . && unionfs-swift run --rm web:1
         unionfs-swift layers web:1
       """,
     version: "0.1.0",
@@ -24,7 +24,7 @@ struct UnionFSSwift: ParsableCommand {
       Mount.self, Umount.self, Which.self, Check.self, Images.self, TagImage.self, Rmi.self,
       Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
       Prune.self, Load.self, Save.self, Import.self, Export.self, Diff.self, Commit.self, Run.self,
-     
+      Build.self,
       Layers.self,
     ])
 
