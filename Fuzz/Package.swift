@@ -9,6 +9,7 @@ func target(_ name: String, _ library: String = "UnionCore") -> Target {
     name: name,
     dependencies: [
       "Driver", .product(name: library, package: "unionfs-swift"),
+      .product(name: "UnionCore", package: "unionfs-swift"),
       .product(name: "SystemPackage", package: "swift-system"),
     ],
     swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")])
@@ -25,7 +26,7 @@ let package = Package(
     .target(name: "Driver", dependencies: ["CFuzzer"], path: "Driver"),
     target("LayersFile"), target("BranchString"), target("MountOptions", "UnionFSCommand"),
     target("DiskNames"),
-    target("WhichAnswer"), target("InodeTable"),
+    target("WhichAnswer"), target("InodeTable"), target("LayerArchive", "ImageArchive"),
   ],
   swiftLanguageModes: [.v6]
 )

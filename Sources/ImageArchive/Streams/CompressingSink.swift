@@ -9,12 +9,14 @@ final class CompressingSink: ByteSink {
   private let output: Output
 
   private final class Output {
-    let sink: any ByteSink
+    /// nil where nobody wants what is still to come.
+    var sink: (any ByteSink)?
     var failure: Failure?
     init(_ sink: any ByteSink) { self.sink = sink }
   }
 
-  init(_ sink: any ByteSink, _ compression: Compression) throws(Failure) {
+  /// - Parameter level: the compressor's own, 1 being the fastest; nil for its default.
+  init(_ sink: any ByteSink, _ compression: Compression, level: Int? = nil) throws(Failure) {
     guard let archive = archive_write_new() else {
       throw Failure(.failed, "compression cannot begin: out of memory")
     }
@@ -28,13 +30,18 @@ final class CompressingSink: ByteSink {
     case .zstd: archive_write_add_filter_zstd(archive)
     default: break
     }
+    if let level {
+      archive_write_set_filter_option(archive, nil, "compression-level", "\(level)")
+    }
     archive_write_set_bytes_per_block(archive, 1 << 16)
     archive_write_set_bytes_in_last_block(archive, 1)
     try begin()
   }
 
   deinit {
-    archive_write_fail(archive)
+    // Closing frees more than freeing does; what it writes is for nobody.
+    output.sink = nil
+    archive_write_close(archive)
     archive_write_free(archive)
   }
 
@@ -45,7 +52,7 @@ final class CompressingSink: ByteSink {
         guard let context else { return -1 }
         let output = Unmanaged<Output>.fromOpaque(context).takeUnretainedValue()
         do throws(Failure) {
-          try output.sink.write(UnsafeRawBufferPointer(start: bytes, count: count))
+          try output.sink?.write(UnsafeRawBufferPointer(start: bytes, count: count))
           return count
         } catch {
           output.failure = error

@@ -32,7 +32,8 @@ final class TarWriter {
   private let output: Output
 
   private final class Output {
-    let sink: any ByteSink
+    /// nil where nobody wants what is still to come.
+    var sink: (any ByteSink)?
     var failure: Failure?
     init(_ sink: any ByteSink) { self.sink = sink }
   }
@@ -54,7 +55,7 @@ final class TarWriter {
         guard let context else { return -1 }
         let output = Unmanaged<Output>.fromOpaque(context).takeUnretainedValue()
         do throws(Failure) {
-          try output.sink.write(UnsafeRawBufferPointer(start: bytes, count: count))
+          try output.sink?.write(UnsafeRawBufferPointer(start: bytes, count: count))
           return count
         } catch {
           output.failure = error
@@ -65,8 +66,9 @@ final class TarWriter {
   }
 
   deinit {
-    // What is not closed is not to be finished: nothing is written any more.
-    archive_write_fail(archive)
+    // Closing frees more than freeing does; what it writes of a tar that is not whole is for nobody.
+    output.sink = nil
+    archive_write_close(archive)
     archive_write_free(archive)
     archive_entry_free(handle)
   }

@@ -43,7 +43,7 @@ final class ArchiveRecorder {
   init(_ reader: TarReader, tarData: (any ByteSink)?) throws(Failure) {
     self.reader = reader
     if let tarData {
-      output = Output(try CompressingSink(tarData, .gzip))
+      output = Output(try CompressingSink(tarData, .gzip, level: 1))
     } else {
       output = nil
     }

@@ -62,22 +62,32 @@ enum Base64 {
   }
 
   static func append(_ bytes: ArraySlice<UInt8>, to text: inout [UInt8]) {
-    text.reserveCapacity(text.count + bytes.count / 3 * 4 + 4)
-    digits.withUnsafeBufferPointer { digits in
-      bytes.withUnsafeBufferPointer { bytes in
-        var at = 0
-        while at < bytes.count {
-          let left = bytes.count - at
-          let word =
-            UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0)
-            | (left > 2 ? UInt32(bytes[at + 2]) : 0)
-          text.append(digits[Int(word >> 18)])
-          text.append(digits[Int(word >> 12 & 63)])
-          text.append(left > 1 ? digits[Int(word >> 6 & 63)] : 0x3D)
-          text.append(left > 2 ? digits[Int(word & 63)] : 0x3D)
-          at += 3
-        }
+    let room = (bytes.count + 2) / 3 * 4
+    let encoded = [UInt8](unsafeUninitializedCapacity: room) { text, count in
+      digits.withUnsafeBufferPointer { digits in
+        bytes.withUnsafeBufferPointer { bytes in encode(bytes, digits, into: text) }
       }
+      count = room
+    }
+    text += encoded
+  }
+
+  private static func encode(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ digits: UnsafeBufferPointer<UInt8>,
+    into text: UnsafeMutableBufferPointer<UInt8>
+  ) {
+    var (from, to) = (0, 0)
+    while from < bytes.count {
+      let left = bytes.count - from
+      let second = left > 1 ? UInt32(bytes[from + 1]) : 0
+      let third = left > 2 ? UInt32(bytes[from + 2]) : 0
+      let word = UInt32(bytes[from]) << 16 | second << 8 | third
+      text[to] = digits[Int(word >> 18)]
+      text[to + 1] = digits[Int(word >> 12 & 63)]
+      text[to + 2] = left > 1 ? digits[Int(word >> 6 & 63)] : 0x3D
+      text[to + 3] = left > 2 ? digits[Int(word & 63)] : 0x3D
+      from += 3
+      to += 4
     }
   }
 
