@@ -24,7 +24,7 @@ struct UnionFSSwift: ParsableCommand {
       Mount.self, Umount.self, Which.self, Check.self, Images.self, TagImage.self, Rmi.self,
       Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
       Prune.self, Load.self, Save.self, Import.self, Export.self, Diff.self, Commit.self, Run.self,
-      Build.self,
+      Build.self, Squash.self,
       Layers.self,
     ])
 

@@ -156,6 +156,17 @@ struct Archives {
     #expect(try other.inside("base", "/bin/cat", "/etc/passwd") == "changed")
   }
 
+  @Test func aSquashedImageShowsTheSameWithOneLayer() throws {
+    let store = try TestStore()
+    try makeImage(store)
+    let id = try store.output("squash", "app:1", "one:1")
+    #expect(try view(store, "one:1") == view(store, "app:1"))
+    #expect(try store.output("history", "-q", "one:1").split(separator: "\n").count == 1)
+    #expect(try store.output("inspect", "--format", "{{.Config.Labels.a}}", "one:1") == "b")
+    #expect(!(store.root / "aufs/diff" / Path(id) / "etc/.wh.null").exists)
+    try store.expectSound()
+  }
+
   @Test func nothingIsWrittenWhereAnImageIsMissing() throws {
     let store = try TestStore()
     let file = store.folder / "x.tar"
