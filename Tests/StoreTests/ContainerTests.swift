@@ -148,4 +148,26 @@ struct Containers {
     #expect(try store.output("images", "-aq") == "")
     try store.expectSound()
   }
+
+  @Test(.enabled(if: Account.unprivileged != nil, "needs the user unionfs-test"))
+  func anOrdinaryUserImportsBuildsAndRuns() throws {
+    let store = try TestStore()
+    let program = store.folder / "unionfs-swift"
+    try shell("install", "-m755", Server.binary, "\(program)")
+    try (store.folder / "context").mkdir()
+    try (store.folder / "context/Dockerfile").write("FROM base\nRUN echo built > /b\n")
+    try shell("chown", "-R", "unionfs-test:", "\(store.folder)")
+    func call(_ words: String...) throws -> Finished {
+      try run(
+        ["runuser", "-u", "unionfs-test", "--", "\(program)", words[0], "--root", "\(store.root)"]
+          + words.dropFirst(), environment: ["HOME": "\(store.folder)"], seconds: 120)
+    }
+    try call("import", "\(store.base)", "base").requireSuccess("import")
+    let inside = try call("run", "--rm", "base", "/bin/sh", "-c", "id -u; touch /f; stat -c %u /f")
+    #expect(inside.output == "0\n0\n", "\(inside.errors)")
+    try call("build", "-t", "app", "\(store.folder / "context")").requireSuccess("build")
+    #expect(try call("run", "--rm", "app", "/bin/cat", "/b").output == "built\n")
+    let check = try call("check")
+    #expect(check.status == 0 && check.output == "", "\(check.output)\(check.errors)")
+  }
 }
