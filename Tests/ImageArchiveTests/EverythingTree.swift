@@ -38,9 +38,9 @@ func makeEverything(in root: Path, sparse: Bool = true, devices: Bool = true) th
 private func makeSparse(in root: Path) throws {
   let file = try (root / "sparse").open(O_RDWR | O_CREAT)
   defer { file.close() }
-  try file.truncate(40 << 20)
+  try file.truncate(6 << 20)
   try file.write([UInt8](repeating: 7, count: 9000), at: 1 << 20)
-  try file.write([UInt8](repeating: 8, count: 4096), at: 20 << 20)
+  try file.write([UInt8](repeating: 8, count: 4096), at: 4 << 20)
   let hole = try (root / "only a hole").open(O_RDWR | O_CREAT)
   try hole.truncate(1 << 20)
   hole.close()

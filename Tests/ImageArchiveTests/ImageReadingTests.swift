@@ -165,6 +165,39 @@ import UnionCore
     #expect(places.ended["place1"]?.compression == .gzip)
   }
 
+  @Test func anImageWithoutLayersIsAnImage() throws {
+    let scratch = try Scratch()
+    let config = #"{"config":{"Cmd":["/x"]},"rootfs":{"type":"layers","diff_ids":null}}"#
+    let tar = RawTar().adding("c.json", "0", config)
+      .adding("manifest.json", "0", #"[{"Config":"c.json","RepoTags":null,"Layers":null}]"#).ended
+    try (scratch / "tar").write(bytes: tar)
+    let places = FolderPlaces(try scratch.directory("places"))
+    let loaded = try readImages(scratch / "tar", into: places)
+    #expect(loaded.images.map(\.layers) == [[]] && loaded.images[0].tags == [])
+  }
+
+  @Test func aBlobThatIsNoLayerHarmsNothingUntilAnImageNamesIt() throws {
+    let scratch = try Scratch()
+    try (scratch / "x").write("no tar at all")
+    try shell("gzip", "-n", "\(scratch / "x")")
+    let (tar, digest) = Self.blob(RawTar(), try (scratch / "x.gz").bytesOfFile())
+    let config = #"{"rootfs":{"diff_ids":["\#(digest)"]}}"#
+    for (layers, reason) in [("[]", ""), (#"["blobs/sha256/\#(digest.hex)"]"#, "no tar archive")] {
+      let text = layers == "[]" ? #"{"rootfs":{}}"# : config
+      let whole = tar.adding("c.json", "0", text)
+        .adding("manifest.json", "0", #"[{"Config":"c.json","Layers":\#(layers)}]"#).ended
+      try (scratch / "tar").write(bytes: whole)
+      let places = FolderPlaces(try scratch.directory(Path("places \(reason)")))
+      if reason.isEmpty {
+        #expect(try readStream(scratch / "tar", into: places).images.count == 1)
+      } else {
+        let message = refusal { _ = try readStream(scratch / "tar", into: places) }
+        #expect(message.contains(reason), "\(message)")
+      }
+      #expect(places.ended.isEmpty)
+    }
+  }
+
   // MARK: Several
 
   private static func blob(_ tar: RawTar, _ bytes: [UInt8]) -> (RawTar, Digest) {

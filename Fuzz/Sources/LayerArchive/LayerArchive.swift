@@ -11,7 +11,7 @@ private let options = makeOptions()
 private func makeFolder() -> String {
   var template = Array("/tmp/unionfs-fuzz-XXXXXX".utf8CString)
   guard mkdtemp(&template) != nil else { fatalError("no temporary folder") }
-  return template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+  return template.withUnsafeBufferPointer { String(cString: $0.baseAddress.unsafelyUnwrapped) }
 }
 
 private func makeOptions() -> ExtractionOptions {
@@ -65,7 +65,7 @@ private func removeTree(at directory: CInt, _ name: UnsafePointer<CChar>) {
   guard descriptor >= 0, let stream = fdopendir(descriptor) else { return }
   while let entry = readdir(stream) {
     withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-      let name = bytes.assumingMemoryBound(to: CChar.self).baseAddress!
+      let name = bytes.assumingMemoryBound(to: CChar.self).baseAddress.unsafelyUnwrapped
       if strcmp(name, ".") != 0 && strcmp(name, "..") != 0 { removeTree(at: descriptor, name) }
     }
   }

@@ -127,7 +127,7 @@ extension ImageResolver {
     let name = MemberName.blob(digest)
     let manifest = try parsed(try required(name, by: "an index"), name)
     guard let config = manifest["config"].flatMap({ Descriptor($0) }),
-      let layers = manifest["layers"]?.array
+      let layers = Self.list(manifest["layers"])?.array
     else { throw malformed("\(name) is no manifest: it has no config or no layers") }
     guard Descriptor.configTypes.contains(config.mediaType) else {
       note("\(name) is no image (\(shown(config.mediaType.utf8))) and was left out")

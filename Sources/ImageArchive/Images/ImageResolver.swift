@@ -45,7 +45,7 @@ final class ImageResolver {
     var images: [LoadedImage] = []
     for item in list {
       guard let config = item["Config"]?.string.flatMap({ MemberName.normal($0) }),
-        let layers = item["Layers"]?.strings
+        let layers = Self.list(item["Layers"])?.strings
       else { throw malformed("manifest.json has an image without Config or Layers") }
       let bytes = try required(config, by: "manifest.json")
       let digest = Digest(of: bytes)
@@ -86,9 +86,13 @@ final class ImageResolver {
     return layers
   }
 
+  /// What is empty is written as null, or not at all.
+  static func list(_ json: JSONValue?) -> JSONValue? { json == nil || json == .null ? [] : json }
+
   func diffIDs(of bytes: [UInt8], _ config: String) throws(Failure) -> [Digest] {
-    let texts = try parsed(bytes, config)["rootfs"]?["diff_ids"]?.strings
-    guard let texts else {
+    guard let root = try parsed(bytes, config)["rootfs"],
+      let texts = Self.list(root["diff_ids"])?.strings
+    else {
       throw malformed("\(config) is no image's configuration: it has no diff_ids")
     }
     let digests = texts.compactMap { Digest($0) }

@@ -8,6 +8,7 @@ final class DirectoryTrail {
   private static let openLimit = 48
 
   private let root: CInt
+  /// What was opened last.
   private var path = EntryPath()
   /// Of the path's first parts.
   private var descriptors: [CInt] = []
@@ -29,29 +30,37 @@ final class DirectoryTrail {
   func open(
     _ target: EntryPath, count: Int, making: ((Int) -> Void)? = nil
   ) throws(Errno) -> CInt {
+    var shared = common(target, count)
     if count == 0 { return root }
-    if path.count == count, let open = deepest ?? descriptors.last, isPrefix(target, count) {
-      return open
+    if shared > Self.openLimit && deepest != nil {
+      try climb(to: shared)
+    } else {
+      shared = min(shared, descriptors.count)
+      back(to: shared)
     }
-    back(to: common(target, count))
-    path = EntryPath()
-    var current = descriptors.last ?? root
-    for index in 0..<descriptors.count { path.append(target.part(index)) }
-    for index in descriptors.count..<count {
-      let next = try descend(current, target, index, making)
-      if let deepest {
-        FileSystemCall.close(deepest)
-        self.deepest = nil
-      }
-      if descriptors.count == index && index < Self.openLimit {
-        descriptors.append(next)
-      } else {
-        deepest = next
-      }
+    var current = deepest ?? descriptors.last ?? root
+    for index in shared..<count {
+      current = try descend(current, target, index, making)
       path.append(target.part(index))
-      current = next
+      if index < Self.openLimit {
+        descriptors.append(current)
+      } else {
+        if let deepest { FileSystemCall.close(deepest) }
+        deepest = current
+      }
     }
     return current
+  }
+
+  /// Up from the deepest, which is far below what stays open.
+  private func climb(to count: Int) throws(Errno) {
+    while path.count > count, let last = deepest {
+      let above = try FileSystemCall.open(
+        at: last, ReservedName.above, OpenFlag.readOnly | OpenFlag.directory)
+      FileSystemCall.close(last)
+      deepest = above
+      path.removeLast()
+    }
   }
 
   private func descend(
@@ -68,16 +77,10 @@ final class DirectoryTrail {
     }
   }
 
-  private func isPrefix(_ target: EntryPath, _ count: Int) -> Bool {
-    (0..<count).allSatisfy { path.part($0) == target.part($0) }
-  }
-
-  /// How many of the open descriptors a path shares.
+  /// How many parts a path shares with what was opened last.
   private func common(_ target: EntryPath, _ count: Int) -> Int {
     var shared = 0
-    while shared < min(count, descriptors.count, path.count),
-      path.part(shared) == target.part(shared)
-    { shared += 1 }
+    while shared < min(count, path.count), path.part(shared) == target.part(shared) { shared += 1 }
     return shared
   }
 
@@ -85,5 +88,6 @@ final class DirectoryTrail {
     while descriptors.count > count, let last = descriptors.popLast() { FileSystemCall.close(last) }
     if let deepest { FileSystemCall.close(deepest) }
     deepest = nil
+    path = path.prefix(count)
   }
 }

@@ -156,6 +156,8 @@ extension LayerExtractor {
       switch error {
       case .notPermitted, .notSupported, .notSupportedOnSocket, .permissionDenied:
         note("\(shown(key)) cannot be set here and was left out: \(error)")
+      case .invalidArgument, .outOfRange, .argListTooLong:
+        throw refuse("its attribute \(shown(key)) is none that Linux has: \(error)")
       default:
         throw .system(
           "\(self.name): \(shown(reader.entry.path)): \(shown(key)) cannot be set", error)

@@ -79,6 +79,7 @@ final class LayerExtractor {
     case .fileExists: refuse("there is another entry of that name")
     case .notDirectory, .tooManySymbolicLinkLevels:
       refuse("its name leads through something that is no directory")
+    case .fileNameTooLong: refuse("its name, or what it links to, is too long")
     case .noSuchFileOrDirectory: refuse("a directory of its name was removed meanwhile")
     default: .system("\(name): \(shown(reader.entry.path)) cannot be made", error)
     }

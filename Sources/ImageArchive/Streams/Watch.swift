@@ -10,7 +10,7 @@ public struct Progress: Sendable, Equatable {
 }
 
 /// What whoever asked for long work sees of it, and by what it is called off. One for each command; its
-/// closures are called on several threads, often.
+/// closures are called often, by several threads at once.
 public final class Watch: Sendable {
   private let cancelled: @Sendable () -> Bool
   private let report: @Sendable (Progress) -> Void
@@ -19,7 +19,7 @@ public final class Watch: Sendable {
 
   /// - Parameters:
   ///   - isCancelled: asked for every block; once it is true all work ends with `Failure.cancelled`.
-  ///   - progress: called for every block, by one thread at a time of each call.
+  ///   - progress: called for every block.
   public init(
     isCancelled: @escaping @Sendable () -> Bool = { false },
     progress: @escaping @Sendable (Progress) -> Void = { _ in }

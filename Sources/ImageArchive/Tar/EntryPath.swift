@@ -97,8 +97,10 @@ struct EntryPath {
   }
 
   func prefix(_ count: Int) -> EntryPath {
-    var path = self
-    while path.count > count { path.removeLast() }
+    guard count < starts.count else { return self }
+    var path = EntryPath()
+    path.storage = Array(storage[..<starts[count]])
+    path.starts = Array(starts[..<count])
     return path
   }
 
