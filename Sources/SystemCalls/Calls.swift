@@ -115,12 +115,24 @@ public enum FileSystemCall {
 
   // MARK: Opening
 
-  /// openat(2) with O_CLOEXEC; the descriptor is the caller's to close.
+  /// openat(2) with O_CLOEXEC; the descriptor is the caller's to close. Where the process has none left it
+  /// is tried again once `whenDescriptorsRunOut` has been called.
   public static func open(
     at directory: CInt, _ name: CName, _ flags: CInt, mode: UInt32 = 0
   ) throws(Errno) -> CInt {
-    try check(csys_open_at(directory, name, flags, mode))
+    let result = csys_open_at(directory, name, flags, mode)
+    guard result == -EMFILE, let makeRoom else { return try check(result) }
+    makeRoom()
+    return try check(csys_open_at(directory, name, flags, mode))
   }
+
+  /// What closes descriptors that can be opened again. Only before other threads run; `body` must not wait
+  /// for a lock under which anything is opened.
+  public static func whenDescriptorsRunOut(_ body: @escaping @Sendable () -> Void) {
+    makeRoom = body
+  }
+
+  nonisolated(unsafe) private static var makeRoom: (@Sendable () -> Void)?
 
   /// openat2(2) with `root` as the root directory: absolute links start there, and no `..` leads out of it.
   public static func open(

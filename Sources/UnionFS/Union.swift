@@ -59,6 +59,7 @@ final class Union: @unchecked Sendable {
     let limit = Int(min(ProcessCall.raiseDescriptorLimit(), 1 << 20))
     let directories = max(64, min(limit / 4, 8192))
     descriptors = DirectoryDescriptors(limit: directories)
+    FileSystemCall.whenDescriptorsRunOut { [descriptors] in descriptors.closeUnused() }
     openFileLimit = max(64, limit - directories - 256)
     root = Directory(
       slot: NodeTable.rootSlot, branches: branches.branches.map { UInt16($0.index) },

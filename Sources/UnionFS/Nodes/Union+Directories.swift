@@ -38,25 +38,14 @@ extension Union {
     defer { treeLock.unlock() }
     if let (parent, name) = nodes.parent(of: directory.slot),
       let above = descriptors.get(parent, branch: branch),
-      let opened = try? openDirectory(
-        above, name, OpenFlag.readOnly | OpenFlag.noAccessTime)
+      let opened = try? FileSystemCall.open(
+        at: above.raw, name,
+        OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow | OpenFlag.noAccessTime)
     {
       return descriptors.put(
         directory, branch: branch, DirectoryDescriptor(opened, isReadable: true))
     }
     return try openAlongTree(directory, branch)
-  }
-
-  /// Where the process has no descriptor left, those that no request uses go first.
-  private func openDirectory(
-    _ parent: DirectoryDescriptor, _ name: [CChar], _ flags: CInt
-  ) throws(Errno) -> CInt {
-    let flags = flags | OpenFlag.directory | OpenFlag.noFollow
-    do throws(Errno) { return try FileSystemCall.open(at: parent.raw, name, flags) } catch {
-      guard error == .tooManyOpenFiles else { throw error }
-    }
-    descriptors.closeUnused()
-    return try FileSystemCall.open(at: parent.raw, name, flags)
   }
 
   /// Opens from the nearest ancestor that is open, down; no path is built, so depth has no limit.
@@ -74,7 +63,8 @@ extension Union {
     }
     guard var descriptor = nearest else { throw Errno.notThere }
     while let (next, name) = missing.popLast() {
-      let opened = try openDirectory(descriptor, name, OpenFlag.path)
+      let opened = try FileSystemCall.open(
+        at: descriptor.raw, name, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
       descriptor = descriptors.put(next, branch: branch, DirectoryDescriptor(opened))
     }
     return descriptor
