@@ -24,7 +24,7 @@ private func kinds(_ text: String) throws -> [Instruction.Kind] {
       EXPOSE 80 53/udp
       VOLUME /v /w
       VOLUME ["/v w"]
-      CMD sleep 1
+      CMD serve 1
       ENTRYPOINT ["/e"]
       SHELL ["/bin/bash", "-c"]
       STOPSIGNAL SIGKILL
@@ -46,7 +46,7 @@ private func kinds(_ text: String) throws -> [Instruction.Kind] {
       .label([.init("a.b", "c")]),
       .arg([.init(name: "X", value: nil), .init(name: "Y", value: "2")]),
       .workdir("/a b"), .user("1:2"), .expose(["80", "53/udp"]), .volume(["/v", "/w"]),
-      .volume(["/v w"]), .cmd(.shell("sleep 1")), .entrypoint(.exec(["/e"])),
+      .volume(["/v w"]), .cmd(.shell("serve 1")), .entrypoint(.exec(["/e"])),
       .shell(["/bin/bash", "-c"]), .stopSignal("SIGKILL"), .maintainer("A <a@b>"),
       .healthCheck(.init(command: .shell("true"), options: [.init("interval", "5s")])),
       .healthCheck(.init(command: nil, options: [])),

@@ -21,10 +21,10 @@ extension Builder {
     }
     let target = try words.word(transfer.destination)
     let from = try transfer.from.map { (name) throws(Failure) in try words.word(name) }
-    let source = try from.map { try imageContext($0) } ?? ContextView(context: context, end: {})
-    defer { source.end() }
+    let view = try from.map { try ImageView(imageOrStage($0).id.hex, in: store) }
+    defer { view?.end() }
     let plan = try CopyPlan(
-      sources, target, transfer, source.context, place: place, unpacks: keyword == "ADD",
+      sources, target, transfer, view?.context ?? context, place: place, unpacks: keyword == "ADD",
       keepsOwners: from != nil)
     let digest = try plan.digest(words)
     let command = ["/bin/sh", "-c", "#(nop) \(keyword) \(digest) in \(target) "]
@@ -41,35 +41,6 @@ extension Builder {
   private static func isAddress(_ source: String) -> Bool {
     ["http://", "https://", "git@", "git://"].contains { source.hasPrefix($0) }
   }
-
-  /// The files of an earlier stage or an image, mounted as long as they are copied from.
-  private func imageContext(_ name: String) throws -> ContextView {
-    let image = try imageOrStage(name)
-    let transaction = try store.transaction()
-    try transaction.use(image.id)
-    let layers = [image.id.layer] + (try store.layersFile(of: image.id.layer).parents.map(\.id))
-    // A layer that is never published: whoever ends a dead transaction takes its mount away.
-    let view = try transaction.makeLayer(on: image.id.layer)
-    let point = store.layout.mountPoint(of: view.id.layer)
-    let union = try MountedUnion(
-      layers.map { (store.layout.diff(of: $0), "ro+wh") }, at: point)
-    do throws(Failure) {
-      let context = try BuildContext(point, name: "the image \(name)")
-      return ContextView(context: context) {
-        union.abandon()
-        transaction.abandon()
-      }
-    } catch {
-      union.abandon()
-      throw error
-    }
-  }
-}
-
-/// Where files come from, and what is to be done afterwards.
-struct ContextView {
-  let context: BuildContext
-  let end: () -> Void
 }
 
 /// How archives that ADD unpacks become files.

@@ -51,38 +51,23 @@ struct Commit: ParsableCommand {
     try changes.apply(change)
     try MountedContainer(found, opened, try MountTable.current()).flush()
     let work = try LongWork("committing", quiet: quiet)
-    let id = try work.run {
-      let transaction = try opened.transaction()
-      try transaction.use(parent)
-      let layer = try transaction.makeLayer(on: parent.layer)
-      let files = try ImageFiles(transaction)
+    try NewImage.make(in: opened, on: parent, named: reference, work) { layer, tarData in
       let source = try opened.diff(of: found.layer)
-      let copied = try LayerPipe.copy(
+      return try LayerPipe.copy(
         source.descriptor, name: "\(source.path)", PackingOptions(), into: layer.diff.descriptor,
-        tarData: files.tarData, NewImage.extraction, work.watch)
-      NewImage.tell(copied.notes)
-      let json = json(found, changes.config, parent, layer.id, size: copied.size)
-      let image = try transaction.stageImage(
-        layer.id, parent: parent, json: json.bytes, layerSize: copied.size)
-      try NewImage.describe(image, checksum: copied.diffID)
-      try files.moveTarData(to: image)
-      try work.checkpoint()
-      try transaction.publish { _, _, changes throws(Failure) in
-        if let reference { changes.tags.set(reference, to: layer.id) }
-      }
-      return layer.id
+        tarData: tarData, NewImage.extraction, work.watch)
+    } json: { size in
+      json(found, changes.config, parent, size: size)
     }
-    Text.writeOutput(Array("\(id)\n".utf8))
   }
 
   private func json(
-    _ container: Container, _ config: JSONValue, _ parent: ObjectID, _ id: ObjectID, size: Int64
+    _ container: Container, _ config: JSONValue, _ parent: ObjectID, size: Int64
   ) -> JSONValue {
     let words = [container.json["Path"]?.string ?? ""] + (container.json["Args"]?.strings ?? [])
     var json = NewImage.json(
       parent: parent, created: Timestamp.now.rfc3339, createdBy: words, config: config,
       comment: message, author: author, size: size)
-    json["id"] = .string(id.hex)
     json["container"] = .string(container.id.hex)
     return json
   }

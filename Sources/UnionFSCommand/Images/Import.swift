@@ -46,64 +46,27 @@ struct Import: ParsableCommand {
     var options = NewImage.extraction
     options.limits = try limits.limits()
     let work = try LongWork("importing", total: input.size, quiet: quiet)
-    let id = try work.run {
-      let transaction = try opened.transaction()
-      let layer = try transaction.makeLayer(on: nil)
-      let files = try ImageFiles(transaction)
-      let extracted = try extract(input, layer, files, options, work.watch)
-      NewImage.tell(extracted.notes)
-      var json = NewImage.json(
+    try NewImage.make(in: opened, on: nil, named: reference, work) { layer, tarData in
+      try extract(input, layer, tarData, options, work.watch)
+    } json: { size in
+      NewImage.json(
         parent: nil, created: Timestamp.now.rfc3339, createdBy: [], config: changes.config,
-        comment: message ?? "Imported from \(input.name)", size: extracted.size)
-      json["id"] = .string(layer.id.hex)
-      let image = try transaction.stageImage(
-        layer.id, parent: nil, json: json.bytes, layerSize: extracted.size)
-      try NewImage.describe(image, checksum: extracted.diffID)
-      try files.moveTarData(to: image)
-      try work.checkpoint()
-      try transaction.publish { _, _, changes throws(Failure) in
-        if let reference { changes.tags.set(reference, to: layer.id) }
-      }
-      return layer.id
+        comment: message ?? "Imported from \(input.name)", size: size)
     }
-    Text.writeOutput(Array("\(id)\n".utf8))
   }
 
   private func extract(
-    _ input: ArchiveInput, _ layer: NewLayer, _ files: ImageFiles, _ options: ExtractionOptions,
+    _ input: ArchiveInput, _ layer: NewLayer, _ tarData: CInt, _ options: ExtractionOptions,
     _ watch: Watch
   ) throws(Failure) -> ExtractedLayer {
     if input.kind == .directory {
       return try LayerPipe.copy(
         input.descriptor, name: input.name, PackingOptions(view: .flat),
-        into: layer.diff.descriptor, tarData: files.tarData, options, watch)
+        into: layer.diff.descriptor, tarData: tarData, options, watch)
     }
     let source = try DescriptorSource(input.descriptor, name: input.name, watch: watch)
     return try Layer.extract(
-      source, name: input.name, into: layer.diff.descriptor, tarData: files.tarData,
+      source, name: input.name, into: layer.diff.descriptor, tarData: tarData,
       options: options, watch: watch)
-  }
-}
-
-/// Files of an image that are written before its directory is there.
-final class ImageFiles {
-  private let directory: StoreDirectory
-  let tarData: CInt
-
-  init(_ transaction: Transaction) throws(Failure) {
-    directory = try transaction.temporaryDirectory("files-\(ObjectID.random().short)")
-    do throws(Errno) { tarData = try directory.create(NewImage.tarData) } catch {
-      throw Disk.failure(error, "\(directory.path)")
-    }
-  }
-
-  deinit { FileSystemCall.close(tarData) }
-
-  func moveTarData(to image: StoreDirectory) throws(Failure) {
-    let name = TreeCopy.cName(Array(NewImage.tarData.utf8))
-    do throws(Errno) {
-      guard try FileSystemCall.status(of: tarData).size > 0 else { return }
-      try FileSystemCall.rename(at: directory.descriptor, name, to: image.descriptor, name)
-    } catch { throw Disk.failure(error, "\(image.path)") }
   }
 }

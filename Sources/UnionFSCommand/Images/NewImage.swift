@@ -64,8 +64,63 @@ enum NewImage {
     } catch { throw Disk.failure(error, "\(directory.path)") }
   }
 
+  /// Makes an image whose layer is filled by the caller, names it and writes its id.
+  ///
+  /// - Parameters:
+  ///   - fill: unpacks into the layer; gets a descriptor for its tar-data.
+  ///   - json: the image's, its size given; the id is put in.
+  static func make(
+    in store: LayerStore, on parent: ObjectID?, named reference: Reference?, _ work: LongWork,
+    fill: (NewLayer, _ tarData: CInt) throws -> ExtractedLayer,
+    json: (_ size: Int64) -> JSONValue
+  ) throws {
+    let id = try work.run {
+      let transaction = try store.transaction()
+      if let parent { try transaction.use(parent) }
+      let layer = try transaction.makeLayer(on: parent?.layer)
+      let files = try ImageFiles(transaction)
+      let filled = try fill(layer, files.tarData)
+      tell(filled.notes)
+      var json = json(filled.size)
+      json["id"] = .string(layer.id.hex)
+      let image = try transaction.stageImage(
+        layer.id, parent: parent, json: json.bytes, layerSize: filled.size)
+      try describe(image, checksum: filled.diffID)
+      try files.moveTarData(to: image)
+      try work.checkpoint()
+      try transaction.publish { _, _, changes throws(Failure) in
+        if let reference { changes.tags.set(reference, to: layer.id) }
+      }
+      return layer.id
+    }
+    Text.writeOutput(Array("\(id)\n".utf8))
+  }
+
   /// Says what could not be kept.
   static func tell(_ notes: [String]) {
     for note in notes { Text.writeError("warning: \(note)") }
+  }
+}
+
+/// Files of an image that are written before its directory is there.
+final class ImageFiles {
+  private let directory: StoreDirectory
+  let tarData: CInt
+
+  init(_ transaction: Transaction) throws(Failure) {
+    directory = try transaction.temporaryDirectory("files-\(ObjectID.random().short)")
+    do throws(Errno) { tarData = try directory.create(NewImage.tarData) } catch {
+      throw Disk.failure(error, "\(directory.path)")
+    }
+  }
+
+  deinit { FileSystemCall.close(tarData) }
+
+  func moveTarData(to image: StoreDirectory) throws(Failure) {
+    let name = TreeCopy.cName(Array(NewImage.tarData.utf8))
+    do throws(Errno) {
+      guard try FileSystemCall.status(of: tarData).size > 0 else { return }
+      try FileSystemCall.rename(at: directory.descriptor, name, to: image.descriptor, name)
+    } catch { throw Disk.failure(error, "\(image.path)") }
   }
 }

@@ -33,48 +33,18 @@ struct Squash: ParsableCommand {
     let reference = try name.map { (text) throws(Failure) in try Reference(text) }
     let opened = try store.changing()
     let work = try LongWork("squashing", quiet: quiet)
-    let id = try work.run {
-      let transaction = try opened.transaction()
-      let (found, _) = try transaction.use(named: image)
-      let layer = try transaction.makeLayer(on: nil)
-      let files = try ImageFiles(transaction)
-      let copied = try copy(found, into: layer, files, transaction, work.watch)
-      NewImage.tell(copied.notes)
-      var json = NewImage.json(
+    let view = try ImageView(image, in: opened)
+    defer { view.end() }
+    let found = view.image
+    try NewImage.make(in: opened, on: nil, named: reference, work) { layer, tarData in
+      try LayerPipe.copy(
+        view.context.root, name: image, PackingOptions(view: .flat), into: layer.diff.descriptor,
+        tarData: tarData, NewImage.extraction, work.watch)
+    } json: { size in
+      NewImage.json(
         parent: nil, created: Timestamp.now.rfc3339, createdBy: [], config: found.config,
         comment: message ?? "Squashed from \(image)",
-        author: found.json["author"]?.string ?? "", size: copied.size)
-      json["id"] = .string(layer.id.hex)
-      let new = try transaction.stageImage(
-        layer.id, parent: nil, json: json.bytes, layerSize: copied.size)
-      try NewImage.describe(new, checksum: copied.diffID)
-      try files.moveTarData(to: new)
-      try work.checkpoint()
-      try transaction.publish { _, _, changes throws(Failure) in
-        if let reference { changes.tags.set(reference, to: layer.id) }
-      }
-      return layer.id
+        author: found.json["author"]?.string ?? "", size: size)
     }
-    Text.writeOutput(Array("\(id)\n".utf8))
-  }
-
-  private func copy(
-    _ image: Image, into layer: NewLayer, _ files: ImageFiles, _ transaction: Transaction,
-    _ watch: Watch
-  ) throws -> ExtractedLayer {
-    let store = transaction.store
-    let layers = [image.id.layer] + (try store.layersFile(of: image.id.layer).parents.map(\.id))
-    // A layer that is never published: its mount point shows the image.
-    let scratch = try store.transaction()
-    defer { scratch.abandon() }
-    let view = try scratch.makeLayer(on: image.id.layer)
-    let union = try MountedUnion(
-      layers.map { (store.layout.diff(of: $0), "ro+wh") },
-      at: store.layout.mountPoint(of: view.id.layer))
-    defer { union.abandon() }
-    let context = try BuildContext(union.point, name: image.id.short)
-    return try LayerPipe.copy(
-      context.root, name: self.image, PackingOptions(view: .flat),
-      into: layer.diff.descriptor, tarData: files.tarData, NewImage.extraction, watch)
   }
 }
