@@ -5,6 +5,7 @@ import json
 import statistics
 
 import plots
+import targets
 
 BEGIN = "<!-- scripts/bench --update-docs writes from here … -->"
 END = "<!-- … to here -->"
@@ -156,6 +157,13 @@ def server_text(found):
     return f"{found.cpu:.2f} s, {found.peak / (1 << 20):.1f} MiB"
 
 
+def target_table(kept, table):
+    found = targets.lines(
+        kept["rows"], table, lambda row: best_peer(kept, table, row), quantity)
+    heads = ["", "backend", f"÷ {OVERLAY} (aimed at)", "÷ best peer (aimed at)"]
+    return markdown_table(heads, found) if found else ""
+
+
 def about_text(about):
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     kind = "Short run" if about["short"] else "Full run"
@@ -184,6 +192,9 @@ def document(kept, pictures, prefix=""):
     parts += [f"- Left out: `{name}`: {why}\n" for name, why in kept["about"]["left out"].items()]
     if failed := failures(kept):
         parts += ["What failed:\n", failed]
+    if aims := target_table(kept, table):
+        parts += ["### What is aimed at\n",
+                  "At most the ratio in parentheses; bold where this run misses it.\n", aims]
     for group in dict.fromkeys(row["group"] for row in kept["rows"]):
         parts.append(f"### {group}\n")
         parts.append(time_table(kept, table, group))
