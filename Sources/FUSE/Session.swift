@@ -187,6 +187,15 @@ public final class Session: @unchecked Sendable {
   /// kept waiting behind it. To be called before a copy of data, a flush, a walk over many names.
   public static func willBlock() { Worker.current?.willBlock() }
 
+  /// Waits a millisecond, for a request that another thread answers to end. False at once where there is
+  /// none.
+  public static func waitForOthers() -> Bool {
+    guard let worker = Worker.current, worker.session.pool.othersServe else { return false }
+    worker.willBlock()
+    ProcessCall.pause(milliseconds: 1)
+    return true
+  }
+
   /// How many requests of this session a caller has waited for. What nobody waits for (FORGET, RELEASE)
   /// is not counted.
   public static var roundTrips: UInt64 {

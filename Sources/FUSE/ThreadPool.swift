@@ -70,6 +70,9 @@ final class ThreadPool: @unchecked Sendable {
   /// Whether the calling thread is the only one that is not parked.
   var isAlone: Bool { lock.whileLocked { threads - parked == 1 } }
 
+  /// Whether another thread than the calling one has a request to answer.
+  var othersServe: Bool { lock.whileLocked { threads - parked - reading > 1 } }
+
   /// Called with the lock, returns without it.
   private func ensureReader() {
     guard reading == 0, !isOver else { return lock.unlock() }

@@ -116,23 +116,29 @@ public enum FileSystemCall {
   // MARK: Opening
 
   /// openat(2) with O_CLOEXEC; the descriptor is the caller's to close. Where the process has none left it
-  /// is tried again once `whenDescriptorsRunOut` has been called.
+  /// is tried again as `whenDescriptorsRunOut` says.
   public static func open(
     at directory: CInt, _ name: CName, _ flags: CInt, mode: UInt32 = 0
   ) throws(Errno) -> CInt {
-    let result = csys_open_at(directory, name, flags, mode)
-    guard result == -EMFILE, let makeRoom else { return try check(result) }
-    makeRoom()
-    return try check(csys_open_at(directory, name, flags, mode))
+    var result = csys_open_at(directory, name, flags, mode)
+    var failures = 0
+    while result == -EMFILE, let makeRoom, makeRoom(failures) {
+      failures += 1
+      result = csys_open_at(directory, name, flags, mode)
+    }
+    return try check(result)
   }
 
-  /// What closes descriptors that can be opened again. Only before other threads run; `body` must not wait
-  /// for a lock under which anything is opened.
-  public static func whenDescriptorsRunOut(_ body: @escaping @Sendable () -> Void) {
+  /// What closes descriptors that can be opened again, or waits for others to do so. Only before other
+  /// threads run.
+  ///
+  /// - Parameter body: given how often this open has been tried again; whether it is worth another try. It
+  ///   must not wait for a lock under which anything is opened.
+  public static func whenDescriptorsRunOut(_ body: @escaping @Sendable (Int) -> Bool) {
     makeRoom = body
   }
 
-  nonisolated(unsafe) private static var makeRoom: (@Sendable () -> Void)?
+  nonisolated(unsafe) private static var makeRoom: (@Sendable (Int) -> Bool)?
 
   /// openat2(2) with `root` as the root directory: absolute links start there, and no `..` leads out of it.
   public static func open(

@@ -59,7 +59,12 @@ final class Union: @unchecked Sendable {
     let limit = Int(min(ProcessCall.raiseDescriptorLimit(), 1 << 20))
     let directories = max(64, min(limit / 4, 8192))
     descriptors = DirectoryDescriptors(limit: directories)
-    FileSystemCall.whenDescriptorsRunOut { [descriptors] in descriptors.closeUnused() }
+    FileSystemCall.whenDescriptorsRunOut { [descriptors] failures in
+      // What others hold they let go of with their answers; 250 ms is what a caller may be kept for.
+      guard failures == 0 || failures < 250 && Session.waitForOthers() else { return false }
+      descriptors.closeUnused()
+      return true
+    }
     openFileLimit = max(64, limit - directories - 256)
     root = Directory(
       slot: NodeTable.rootSlot, branches: branches.branches.map { UInt16($0.index) },
