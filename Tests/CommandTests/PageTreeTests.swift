@@ -90,7 +90,7 @@ import Testing
     (999_500, "1MB"), (1_500_000_000, "1.5GB"), (Int64.max, "9.22EB"), (-1, "0B"),
   ])
   func sizesAreThoseOfDocker(_ bytes: Int64, _ text: String) {
-    #expect(ByteSize.text(bytes) == text)
+    #expect(Units.size(bytes) == text)
   }
 
   @Test(arguments: [

@@ -27,92 +27,44 @@ struct TarHeader {
 
 /// Writes a tar in the pax format, by libarchive: the same entries give the same bytes.
 final class TarWriter {
-  private let archive: OpaquePointer
+  private let stream: ArchiveStream
   private let handle: OpaquePointer
-  private let output: Output
-
-  private final class Output {
-    /// nil where nobody wants what is still to come.
-    var sink: (any ByteSink)?
-    var failure: Failure?
-    init(_ sink: any ByteSink) { self.sink = sink }
-  }
 
   init(_ sink: any ByteSink) throws(Failure) {
-    guard let archive = archive_write_new(), let handle = archive_entry_new() else {
+    stream = try ArchiveStream(sink, name: "a tar", blockSize: 1 << 18) { archive in
+      archive_write_set_format_pax(archive)
+      archive_write_set_format_option(archive, "pax", "xattrheader", "SCHILY")
+    }
+    guard let handle = archive_entry_new() else {
       throw Failure(.failed, "a tar cannot be begun: out of memory")
     }
-    self.archive = archive
     self.handle = handle
-    output = Output(sink)
-    archive_write_set_format_pax(archive)
-    archive_write_set_format_option(archive, "pax", "xattrheader", "SCHILY")
-    archive_write_set_bytes_per_block(archive, 1 << 18)
-    archive_write_set_bytes_in_last_block(archive, 1)
-    let opened = archive_write_open(
-      archive, Unmanaged.passUnretained(output).toOpaque(), nil,
-      { _, context, bytes, count in
-        guard let context else { return -1 }
-        let output = Unmanaged<Output>.fromOpaque(context).takeUnretainedValue()
-        do throws(Failure) {
-          try output.sink?.write(UnsafeRawBufferPointer(start: bytes, count: count))
-          return count
-        } catch {
-          output.failure = error
-          return -1
-        }
-      }, nil)
-    guard opened == ARCHIVE_OK else { throw failure("a tar cannot be begun") }
   }
 
-  deinit {
-    // Closing frees more than freeing does; what it writes of a tar that is not whole is for nobody.
-    output.sink = nil
-    archive_write_close(archive)
-    archive_write_free(archive)
-    archive_entry_free(handle)
-  }
+  deinit { archive_entry_free(handle) }
 
   func begin(_ header: TarHeader) throws(Failure) {
     archive_entry_clear(handle)
     try set(header)
     let old = carchive_enter_utf8()
-    let result = archive_write_header(archive, handle)
+    let result = archive_write_header(stream.archive, handle)
     carchive_leave_locale(old)
     // A name that is no UTF-8 is a warning; it is written as it is, and marked so.
-    guard result >= ARCHIVE_WARN, output.failure == nil else {
-      throw failure("\(shown(header.path)) cannot be put into a tar")
+    guard result >= ARCHIVE_WARN, !stream.hasFailed else {
+      throw stream.failure("\(shown(header.path)) cannot be put into a tar")
     }
   }
 
-  func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
-    var done = 0
-    while done < bytes.count {
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-      let count = archive_write_data(archive, rest.baseAddress, rest.count)
-      guard count > 0 else { throw failure("the tar cannot be written") }
-      done += count
-    }
-  }
+  func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) { try stream.write(bytes) }
 
   func endEntry() throws(Failure) {
-    guard archive_write_finish_entry(archive) == ARCHIVE_OK else {
-      throw failure("the tar cannot be written")
+    guard archive_write_finish_entry(stream.archive) == ARCHIVE_OK else {
+      throw stream.failure("a tar cannot be written")
     }
   }
 
   /// Writes the mark of the end.
-  func close() throws(Failure) {
-    guard archive_write_close(archive) == ARCHIVE_OK else {
-      throw failure("the tar cannot be written")
-    }
-  }
-
-  private func failure(_ what: String) -> Failure {
-    if let failure = output.failure { return failure }
-    let detail = archive_error_string(archive).map { ": \(String(cString: $0))" } ?? ""
-    return Failure(.failed, what + detail)
-  }
+  func close() throws(Failure) { try stream.close() }
 
   // MARK: The header
 

@@ -20,17 +20,8 @@ public enum RepairMode: Sendable, Equatable {
   case on
 }
 
-/// One pass over all branches, directory by directory, each branch only where it has the directory.
-/// No recursion and one descriptor a branch, so depth has no limit.
+/// One pass over all branches, which tells what is wrong in each directory.
 public struct CheckWalk<Branches: CheckedBranches> {
-  private struct Frame {
-    var name: [UInt8]
-    var parts: [DirectoryPart]
-    var isOpen: [Bool]
-    var children: [(name: [UInt8], parts: [DirectoryPart])] = []
-    var next = 0
-  }
-
   private let branches: Branches
   private let mode: RepairMode
   /// Whether a branch may be repaired.
@@ -41,8 +32,7 @@ public struct CheckWalk<Branches: CheckedBranches> {
   private let kinds: Set<Finding.Kind>
   /// Nothing is read that has no part in this branch.
   private let onlyBranch: Int?
-  private var frames: [Frame] = []
-  private var lost: Set<Int> = []
+  var place = WalkPlace<[UInt8], DirectoryPart>()
   /// Those of the numbers asked for that lower branches show.
   public private(set) var shownNumbers: Set<UInt64> = []
   /// Whether everything could be read.
@@ -63,71 +53,7 @@ public struct CheckWalk<Branches: CheckedBranches> {
     self.emit = emit
   }
 
-  public mutating func run(_ roots: [DirectoryPart]) {
-    frames = [Frame(name: [], parts: roots, isOpen: roots.map { _ in true })]
-    examineTop()
-    while let frame = frames.last {
-      guard frame.next < frame.children.count else {
-        leave(frame)
-        continue
-      }
-      let child = frame.children[frame.next]
-      frames[frames.count - 1].next += 1
-      enter(child.name, child.parts)
-    }
-  }
-
-  private mutating func enter(_ name: [UInt8], _ parts: [DirectoryPart]) {
-    var isOpen: [Bool] = []
-    for part in parts {
-      guard !lost.contains(part.branch) else {
-        isOpen.append(false)
-        continue
-      }
-      do throws(Errno) {
-        try branches.enter(name, in: part.branch)
-        isOpen.append(true)
-      } catch {
-        isOpen.append(false)
-        unreadable(name, part.branch, error)
-      }
-    }
-    frames.append(Frame(name: name, parts: parts, isOpen: isOpen))
-    examineTop()
-  }
-
-  private mutating func leave(_ frame: Frame) {
-    frames.removeLast()
-    if frames.isEmpty { return }
-    for (part, isOpen) in zip(frame.parts, frame.isOpen)
-    where isOpen && !lost.contains(part.branch) {
-      do throws(Errno) { try branches.leave(part.branch) } catch {
-        lost.insert(part.branch)
-        unreadable(frame.name, part.branch, error)
-      }
-    }
-  }
-
-  private mutating func examineTop() {
-    let position = frames.count - 1
-    let frame = frames[position]
-    var listings: [DirectoryListing?] = []
-    for (part, isOpen) in zip(frame.parts, frame.isOpen) {
-      var listing: DirectoryListing?
-      if isOpen, !lost.contains(part.branch) {
-        do throws(Errno) { listing = try branches.list(part.branch) } catch {
-          unreadable([], part.branch, error)
-        }
-      }
-      listings.append(listing)
-    }
-    let rules = DirectoryRules(frame.parts, listings, watched: watched)
-    frames[position].children = rules.children.filter { child in
-      onlyBranch.map { only in child.parts.contains { $0.branch == only } } ?? true
-    }
-    shownNumbers.formUnion(rules.shownNumbers)
-    for finding in rules.findings where kinds.contains(finding.kind) { settle(finding) }
-  }
+  public mutating func run(_ roots: [DirectoryPart]) { walk([], roots) }
 
   /// Mends what is to be mended, and tells of it.
   private func settle(_ local: LocalFinding) {
@@ -141,18 +67,44 @@ public struct CheckWalk<Branches: CheckedBranches> {
     emit(finding)
   }
 
-  private mutating func unreadable(_ name: [UInt8], _ branch: Int, _ error: Errno) {
+  private func path(_ name: [UInt8]) -> [UInt8] {
+    var names = place.frames.dropFirst().map(\.node)
+    if !name.isEmpty { names.append(name) }
+    return Array(names.joined(separator: [UInt8(ascii: "/")]))
+  }
+}
+
+extension CheckWalk: BranchWalk {
+  func enter(_ name: [UInt8], in branch: Int) throws(Errno) { try branches.enter(name, in: branch) }
+  func leave(_ branch: Int) throws(Errno) { try branches.leave(branch) }
+
+  mutating func examine(
+    _ name: [UInt8], _ parts: [DirectoryPart], isReadable: [Bool]
+  ) -> [(node: [UInt8], parts: [DirectoryPart])] {
+    var listings: [DirectoryListing?] = []
+    for (part, isReadable) in zip(parts, isReadable) {
+      var listing: DirectoryListing?
+      if isReadable {
+        do throws(Errno) { listing = try branches.list(part.branch) } catch {
+          note(error, at: [], in: part.branch)
+        }
+      }
+      listings.append(listing)
+    }
+    let rules = DirectoryRules(parts, listings, watched: watched)
+    shownNumbers.formUnion(rules.shownNumbers)
+    for finding in rules.findings where kinds.contains(finding.kind) { settle(finding) }
+    return rules.children.filter { child in
+      onlyBranch.map { only in child.parts.contains { $0.branch == only } } ?? true
+    }.map { ($0.name, $0.parts) }
+  }
+
+  mutating func note(_ error: Errno, at name: [UInt8], in branch: Int) {
     isComplete = false
     emit(
       Finding(
         .unreadable, branch: branch, path: path(name), "it cannot be read: \(error)",
         advice: "run the check as a user who may, while nothing changes the branch"))
-  }
-
-  private func path(_ name: [UInt8]) -> [UInt8] {
-    var names = frames.dropFirst().map(\.name)
-    if !name.isEmpty { names.append(name) }
-    return Array(names.joined(separator: [UInt8(ascii: "/")]))
   }
 }
 

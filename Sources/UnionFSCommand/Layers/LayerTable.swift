@@ -85,7 +85,7 @@ struct LayerTable {
           isText: true))
     }
     columns += [
-      Column(heading: "SIZE", cells: layers.map { ByteSize.text($0.files.bytes) }),
+      Column(heading: "SIZE", cells: layers.map { Units.size($0.files.bytes) }),
       Column(heading: "ADDED", cells: layers.map { "+\($0.added)" }, colour: .green),
       Column(heading: "CHANGED", cells: layers.map { "~\($0.changed)" }, colour: .yellow),
       Column(
@@ -93,7 +93,7 @@ struct LayerTable {
         cells: layers.map { "-\($0.removedFiles.names + $0.removedDirectories)" },
         colour: .red),
       Column(
-        heading: "WASTED", cells: layers.map { ByteSize.text($0.wasted.bytes) }, colour: .magenta),
+        heading: "WASTED", cells: layers.map { Units.size($0.wasted.bytes) }, colour: .magenta),
     ]
     return columns
   }
@@ -146,9 +146,9 @@ struct LayerTable {
     let wasted = analysis.wastedBytes
     let names = analysis.visibleFiles + analysis.visibleDirectories
     var lines = [
-      "\(sources.count) \(sources.count == 1 ? "layer" : "layers") hold \(ByteSize.text(stored)); "
-        + "\(names) names with \(ByteSize.text(analysis.visibleBytes)) are seen, "
-        + style.paint("\(ByteSize.text(wasted)) are wasted", wasted > 0 ? .magenta : .dim)
+      "\(sources.count) \(sources.count == 1 ? "layer" : "layers") hold \(Units.size(stored)); "
+        + "\(names) names with \(Units.size(analysis.visibleBytes)) are seen, "
+        + style.paint("\(Units.size(wasted)) are wasted", wasted > 0 ? .magenta : .dim)
         + "; efficiency \(Self.percent(analysis.efficiency))"
     ]
     for (index, layer) in analysis.layers.enumerated() {
@@ -157,7 +157,7 @@ struct LayerTable {
       let bytes = layer.attributeCopies.bytes + layer.identicalCopies.bytes
       lines.append(
         "layer \(number(index)) copies \(copies) \(copies == 1 ? "file" : "files") with "
-          + "\(ByteSize.text(bytes)) for nothing but mode or owner")
+          + "\(Units.size(bytes)) for nothing but mode or owner")
     }
     return lines
   }
@@ -171,7 +171,7 @@ struct LayerTable {
   private var wasters: [String] {
     let wasters = analysis.wasters(top)
     if wasters.isEmpty { return [] }
-    let sizes = wasters.map { ByteSize.text($0.bytes) }
+    let sizes = wasters.map { Units.size($0.bytes) }
     return ["", style.paint("WASTED MOST", .heading)]
       + zip(wasters, Self.aligned(sizes)).map { waster, size in
         let copies = analysis.tree.copies(of: waster.node).filter { $0.isWasted && $0.size > 0 }
@@ -184,7 +184,7 @@ struct LayerTable {
   private var largest: [String] {
     let largest = analysis.largest(top).all
     if largest.isEmpty { return [] }
-    let sizes = largest.map { ByteSize.text($0.copy.size) }
+    let sizes = largest.map { Units.size($0.copy.size) }
     return ["", style.paint("LARGEST FILES", .heading)]
       + zip(largest, Self.aligned(sizes)).map { file, size in
         let fate = file.copy.isWasted ? ", \(fate(file.copy))" : ""

@@ -3,11 +3,10 @@ internal import SystemCalls
 
 /// Sizes and times as docker's commands write them.
 enum Units {
-  /// Three digits and a unit of 1000: `188MB`, `1.24kB`, `0B`.
+  /// Three digits and a unit of 1000: `188MB`, `1.24kB`, `0B`. Nothing is less than that.
   static func size(_ bytes: Int64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
-    let sign = bytes < 0 ? "-" : ""
-    var value = bytes.magnitude
+    var value = UInt64(max(0, bytes))
     // Thousandths of the unit.
     var rest: UInt64 = 0
     var unit = 0
@@ -21,12 +20,12 @@ enum Units {
     var scaled = (value * 1000 + rest + divisor / 2) / divisor
     let whole: UInt64 = [1, 10, 100][decimals]
     if unit == 0 { scaled = value }
-    if scaled / whole >= 1000, unit + 1 < units.count { return "\(sign)1\(units[unit + 1])" }
+    if scaled / whole >= 1000, unit + 1 < units.count { return "1\(units[unit + 1])" }
     var fraction = String(scaled % whole)
     fraction = String(repeating: "0", count: max(0, decimals - fraction.count)) + fraction
     while fraction.hasSuffix("0") { fraction.removeLast() }
     let digits = decimals == 0 || fraction.isEmpty ? "" : "." + fraction
-    return "\(sign)\(scaled / whole)\(digits)\(units[unit])"
+    return "\(scaled / whole)\(digits)\(units[unit])"
   }
 
   /// `2 weeks`, `About an hour`.
