@@ -27,7 +27,8 @@ public struct ContainerChange: Sendable, Equatable {
     let layers = below
     return try about(own.path) { () throws(Errno) in
       var walk = ChangeWalk()
-      try walk.visit(own, MergedDirectory(root: layers), path: [])
+      var root = ChangeWalk.Place(path: [], isTold: true, coversAll: try isOpaque(own.descriptor))
+      try walk.visit(own, MergedDirectory(root: layers), &root)
       return walk.changes.sorted { $0.path.lexicographicallyPrecedes($1.path) }
     }
   }
@@ -35,42 +36,75 @@ public struct ContainerChange: Sendable, Equatable {
 
 /// Goes through a container's own files beside what lies below.
 private struct ChangeWalk {
+  /// A directory of the container's own.
+  struct Place {
+    let path: [UInt8]
+    /// Whether it has a line. Docker gives one to what something was added to or deleted from.
+    var isTold: Bool
+    /// Nothing of what lies below is seen in it.
+    let coversAll: Bool
+  }
+
   var changes: [ContainerChange] = []
 
   mutating func visit(
-    _ directory: StoreDirectory, _ below: MergedDirectory, path: [UInt8]
+    _ directory: StoreDirectory, _ below: MergedDirectory, _ place: inout Place
   ) throws(Errno) {
-    for name in try directory.names() {
+    var seen: Set<[UInt8]> = []
+    let names = try directory.names().map { ($0, $0.dropLast().map { UInt8(bitPattern: $0) }) }
+    for (name, bytes) in names where !bytes.starts(with: ".wh.".utf8) {
+      seen.insert(bytes)
+      try compare(name, bytes, directory, below, &place)
+    }
+    for (name, bytes) in names where bytes.starts(with: ".wh.".utf8) {
+      guard let hidden = try Self.hidden(by: bytes, name, in: directory) else { continue }
+      if seen.insert(hidden).inserted { add(.deleted, hidden, to: &place) }
+    }
+    guard place.coversAll else { return }
+    for name in try below.names() {
       let bytes = name.dropLast().map { UInt8(bitPattern: $0) }
-      if bytes.starts(with: ".wh.".utf8) {
-        if let hidden = try Self.hidden(by: bytes, name, in: directory) {
-          add(.deleted, path, hidden)
-        }
-        continue
-      }
-      guard let own = try FileSystemCall.statusIfThere(at: directory.descriptor, name) else {
-        continue
-      }
-      let found = try below.find(name)
-      switch found {
-      case .absent: add(.added, path, bytes)
-      case .other: add(.changed, path, bytes)
-      case .directory(let lower):
-        let old = try below.attributes(of: name, in: lower).1
-        // Something was changed in it, which copied it up, and no more.
-        let isSame = own.isDirectory && own.mode == old.mode && own.modified == old.modified
-        if !isSame { add(.changed, path, bytes) }
-      }
-      guard own.isDirectory else { continue }
-      let inner = try directory.directory(name)
-      var lower = MergedDirectory.empty
-      if case .directory(let merged) = found, try !isOpaque(inner.descriptor) { lower = merged }
-      try visit(inner, lower, path: path + [UInt8(ascii: "/")] + bytes)
+      if seen.insert(bytes).inserted { add(.deleted, bytes, to: &place) }
     }
   }
 
-  private mutating func add(_ kind: ContainerChange.Kind, _ path: [UInt8], _ name: [UInt8]) {
-    changes.append(ContainerChange(kind: kind, path: path + [UInt8(ascii: "/")] + name))
+  private mutating func compare(
+    _ name: [CChar], _ bytes: [UInt8], _ directory: StoreDirectory, _ below: MergedDirectory,
+    _ place: inout Place
+  ) throws(Errno) {
+    guard let own = try FileSystemCall.statusIfThere(at: directory.descriptor, name) else { return }
+    let found = try below.find(name)
+    var isTold = true
+    switch found {
+    case .absent: add(.added, bytes, to: &place)
+    case .other: add(.changed, bytes, to: &place)
+    case .directory(let lower):
+      let old = try below.attributes(of: name, in: lower).1
+      // Something was changed in it, which copied it up, and no more.
+      isTold = !(own.isDirectory && own.mode == old.mode && own.modified == old.modified)
+      if isTold { add(.changed, bytes, to: &place) }
+    }
+    guard own.isDirectory else { return }
+    let inner = try directory.directory(name)
+    var lower = MergedDirectory.empty
+    if case .directory(let merged) = found { lower = merged }
+    let isCovering = try isOpaque(inner.descriptor)
+    var next = Place(
+      path: Self.path(place, bytes), isTold: isTold, coversAll: place.coversAll || isCovering)
+    try visit(inner, lower, &next)
+  }
+
+  private static func path(_ place: Place, _ name: [UInt8]) -> [UInt8] {
+    place.path + [UInt8(ascii: "/")] + name
+  }
+
+  private mutating func add(
+    _ kind: ContainerChange.Kind, _ name: [UInt8], to place: inout Place
+  ) {
+    if kind != .changed, !place.isTold {
+      changes.append(ContainerChange(kind: .changed, path: place.path))
+      place.isTold = true
+    }
+    changes.append(ContainerChange(kind: kind, path: Self.path(place, name)))
   }
 
   /// The name that a whiteout hides; nil for what is none.

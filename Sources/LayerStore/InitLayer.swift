@@ -129,6 +129,18 @@ struct MergedDirectory {
     return .directory(MergedDirectory(parts: merged))
   }
 
+  /// The names that the union shows in it.
+  func names() throws(Errno) -> [[CChar]] {
+    var names: Set<[CChar]> = []
+    for part in parts { names.formUnion(try part.names()) }
+    var shown: [[CChar]] = []
+    for name in names where !name.text.hasPrefix(".wh.") {
+      if case .absent = try find(name) { continue }
+      shown.append(name)
+    }
+    return shown
+  }
+
   /// What the union shows of a directory in this one, and the descriptor that it lies under.
   func attributes(
     of name: [CChar], in found: MergedDirectory
