@@ -3,10 +3,11 @@ internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
 
-/// What a store's `graph/ID/json` and `repositories-aufs` tell of layers. Every file is reached from the
-/// root's descriptor without following a symbolic link; what is missing is left out.
+/// What a store's `graph/ID/json` and `repositories-aufs` tell of layers, or a newer Docker's databases. Every file
+/// is reached from the root's descriptor without following a symbolic link; what is missing is left out.
 final class LayerHistory {
   private let root: CInt?
+  private let newer: DigestHistory?
   private var tags: [String: [String]] = [:]
   private(set) var warnings: [String] = []
   /// More than this is no image's description.
@@ -17,12 +18,15 @@ final class LayerHistory {
     var path = layout.layersFile.removingLastComponent().removingLastComponent()
     if path.lastComponent == "aufs" { path.removeLastComponent() }
     root = try? FileSystemCall.open(path: path, OpenFlag.path | OpenFlag.directory)
+    newer = DigestHistory(root: path)
+    warnings = newer?.warnings ?? []
     readTags()
   }
 
   deinit { if let root { FileSystemCall.close(root) } }
 
   func tell(_ id: LayerID, _ source: inout LayerSource) {
+    if let newer { return newer.tell(id, &source) }
     source.tags = tags[id.description] ?? []
     guard let json = read(["graph", id.description, "json"]) else { return }
     source.created = json["created"]?.string
