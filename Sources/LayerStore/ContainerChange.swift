@@ -72,6 +72,7 @@ private struct ChangeWalk {
     _ place: inout Place
   ) throws(Errno) {
     guard let own = try FileSystemCall.statusIfThere(at: directory.descriptor, name) else { return }
+    if own.isOverlayWhiteout { return add(.deleted, bytes, to: &place) }
     let found = try below.find(name)
     var isTold = true
     switch found {

@@ -23,10 +23,19 @@ public enum FileKind: UInt8, Sendable {
   case regular = 8
   case symbolicLink = 10
   case socket = 12
+  /// DT_WHT: what a union makes of overlayfs's whiteouts. No mode has it, and no listing of Linux.
+  case whiteout = 14
 
   /// From a mode's type bits; `unknown` for none that Linux has.
   @inlinable
-  public init(mode: UInt32) { self = FileKind(rawValue: UInt8((mode >> 12) & 15)) ?? .unknown }
+  public init(mode: UInt32) { self.init(listed: UInt8((mode >> 12) & 15)) }
+
+  /// From a directory's `d_type`; `unknown` for none that Linux has.
+  @inlinable
+  public init(listed raw: UInt8) {
+    let kind = FileKind(rawValue: raw) ?? .unknown
+    self = kind == .whiteout ? .unknown : kind
+  }
 
   /// The type's bits in a mode (`S_IFREG` and so on).
   @inlinable public var modeBits: UInt32 { UInt32(rawValue) << 12 }

@@ -32,6 +32,8 @@ final class Union: @unchecked Sendable {
   let keepsAccessTimes: Bool
   /// Whether the kernel has refused passthrough for good.
   let isPassthroughRefused = Atomic<Bool>(false)
+  /// Whether a name is told from a whiteout by a listing alone: in some branch any empty file may be one.
+  let needsIndexes: Bool
   /// Whether files are created with the caller's ids (a privileged server).
   let switchesIDs: Bool
 
@@ -51,6 +53,7 @@ final class Union: @unchecked Sendable {
     self.configuration = configuration
     keepsAccessTimes = configuration.mountOptions.contains("noatime")
     numbers = InodeNumbers(branches)
+    needsIndexes = branches.branches.contains(where: \.holdsMarkedWhiteouts)
     hiddenLinks = HiddenLinks(branches, numbers: numbers)
     top = try branches.writable.map { (branch) throws(Errno) in
       try Self.openTop(branch, durability: configuration.durability)

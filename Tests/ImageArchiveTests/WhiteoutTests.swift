@@ -47,6 +47,30 @@ import Testing
     #expect(try (scratch / "ours/d").stat().modified == Moment(1_600_000_000))
   }
 
+  @Test(.enabled(if: geteuid() == 0, "needs root"))
+  func aTarCarriesAufssWhiteoutsWhicheverTheLayerHas() throws {
+    let scratch = try Scratch()
+    let long = String(repeating: "n", count: 255)
+    let marked: [Item] = [
+      .device("d/gone"), .device(Path("d/\(long)")), .marked("e"), .file("e/f"),
+      .special("null", .character, major: 1, minor: 3),
+      // fuse-overlayfs makes both.
+      .marked("both"), .opaque("both"), .device("both/w"), .whiteout("both/w"),
+    ]
+    let source = try scratch.directory("source")
+    try build(marked, in: source)
+    try extract(try pack(source).tar, into: scratch / "ours")
+    let expected = [
+      "both/", "both/.wh..wh..opq", "both/.wh.w", "d/", "d/.wh..wh.long.=\(long)", "d/.wh.gone",
+      "e/", "e/.wh..wh..opq", "e/f=", "null|character 1:3",
+    ]
+    #expect(try tree(of: scratch / "ours") == expected)
+    #expect(try (scratch / "ours/e").attributes() == [])
+    try (scratch / "tar").write(bytes: try pack(source).tar)
+    let names = try shell("tar", "-tf", "\(scratch / "tar")").split(separator: "\n")
+    #expect(names.count == Set(names).count && names.count == expected.count, "\(names)")
+  }
+
   @Test func theWhiteoutOfALongNameFitsItsDirectory() throws {
     let scratch = try Scratch()
     let name = String(repeating: "n", count: 255)

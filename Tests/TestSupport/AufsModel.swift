@@ -1,7 +1,8 @@
 internal import Glibc
 
 /// The view that aufs's rules give for branch directories at rest, read from the disk without the
-/// product's code: what any aufs reader would show. Tests compare every mount with it.
+/// product's code: what any aufs reader would show that knows overlayfs's whiteouts too. Tests compare
+/// every mount with it.
 public struct AufsModel {
   public struct Branch {
     public let path: Path
@@ -31,7 +32,12 @@ public struct AufsModel {
       let entries = try (branch.path / folder).entries()
       let names = entries.filter { !$0.name.isReserved }
       for entry in names where !ended.contains(entry.name) {
-        let isDirectory = try (branch.path / folder / entry.name).stat().kind == .directory
+        let status = try (branch.path / folder / entry.name).stat()
+        if branch.honoursWhiteouts, status.isOverlayWhiteout {
+          ended.insert(entry.name)
+          continue
+        }
+        let isDirectory = status.kind == .directory
         if let (first, merged) = found[entry.name] {
           if isDirectory { found[entry.name] = (first, merged + [branch]) }
         } else {
@@ -46,10 +52,13 @@ public struct AufsModel {
         }
       }
       if entries.contains(where: { $0.name == ".wh..wh..opq" }) { break }
+      if try (branch.path / folder).isMarkedOpaque { break }
     }
     for (name, (entry, holders)) in found.sorted(by: { $0.key < $1.key }) {
       let path = folder / name
-      nodes.append(try node(at: holders[0].path / path, named: path, listed: entry))
+      nodes.append(
+        try node(at: holders[0].path / path, named: path, listed: entry)
+          .withoutOverlayAttributes)
       if nodes.last?.status.kind == .directory { try collect(path, holders, &nodes) }
     }
   }

@@ -122,6 +122,11 @@ func build(_ items: [Item], in branch: Path, owner: (uid: UInt32, gid: UInt32)?,
   try branch.setTimes(accessed: builtTime, modified: builtTime)
 }
 
+/// Puts the items into a directory, with marks of aufs where an item does not say another.
+public func build(_ items: [Item], in branch: Path) throws(Errno) {
+  try build(items, in: branch, owner: nil, marks: .aufs)
+}
+
 private func makeParents(
   of path: Path, in branch: Path, owner: (uid: UInt32, gid: UInt32)?,
   _ made: inout [(path: Path, modified: Moment)]

@@ -241,6 +241,8 @@ public final class Union {
         found.append(node.path.parent / Path(bytes: try (top / node.path).bytesOfFile()))
       } else if name.isReserved, !name.bytes.starts(with: Array(".wh..wh.".utf8)) {
         found.append(node.path.parent / Path(bytes: Array(name.bytes.dropFirst(4))))
+      } else if node.status.isOverlayWhiteout {
+        found.append(node.path)
       }
     }
     return found.filter { !whiteoutsBefore.contains($0) }
@@ -256,6 +258,7 @@ public final class Union {
       var useful = shown.contains(hidden)
       while !folder.bytes.isEmpty {
         if (top / folder / ".wh..wh..opq").exists { useful = false }
+        if try (top / folder).isMarkedOpaque { useful = false }
         folder = folder.parent
       }
       if !useful {
@@ -269,7 +272,12 @@ public final class Union {
   public func needlessWhiteouts(in folder: Path) throws -> [Path] {
     var found: [Path] = []
     guard let entries = try? (top / folder).entries() else { return [] }
-    let isOpaque = entries.contains { $0.name == ".wh..wh..opq" }
+    let isOpaque =
+      try entries.contains { $0.name == ".wh..wh..opq" } || (top / folder).isMarkedOpaque
+    for entry in entries where try (top / folder / entry.name).stat().isOverlayWhiteout {
+      let isNeeded = branches.dropFirst().contains { ($0 / folder / entry.name).exists }
+      if isOpaque || !isNeeded { found.append(folder / entry.name) }
+    }
     for entry in entries where entry.name.isReserved && entry.name != ".wh..wh..opq" {
       let hidden = folder / Path(bytes: Array(entry.name.bytes.dropFirst(4)))
       let isNeeded = branches.dropFirst().contains { ($0 / hidden).exists }

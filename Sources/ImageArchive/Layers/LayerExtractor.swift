@@ -150,7 +150,7 @@ final class LayerExtractor {
       try makeWhiteout(ofOverlay: path)
     case .characterDevice, .blockDevice, .fifo: try makeSpecial(path)
     case .socket: note("\(shown(path.bytes)) is a socket and was left out")
-    case .unknown, nil: throw refuse("it is of an unknown kind")
+    case .unknown, .whiteout, nil: throw refuse("it is of an unknown kind")
     }
   }
 

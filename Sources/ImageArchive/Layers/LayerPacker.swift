@@ -34,6 +34,8 @@ final class LayerPacker {
     var disk: [CChar]
     var name: [UInt8]
     var isWhiteout: Bool
+    /// The whiteout is one of overlayfs, which is no file of that name; or a directory's attribute.
+    var isOverlays = false
   }
 
   /// A directory whose names are gone through.
@@ -140,28 +142,53 @@ final class LayerPacker {
 
   private func frame(_ directory: CInt, _ path: [UInt8]) throws(Failure) -> Frame {
     var items: [Item] = []
-    var names: [[CChar]] = []
+    var names: [(name: [CChar], kind: FileKind)] = []
+    var marks = OverlayMarks()
     try read(path) { () throws(Errno) in
-      try forEachEntry(of: directory) { (name, _, _) throws(Errno) in
-        names.append(Array(name) + [0])
+      try forEachEntry(of: directory) { (name, kind, _) throws(Errno) in
+        names.append((Array(name) + [0], kind))
         return true
       }
+      if options.view == .layer { marks = try OverlayMarks(at: directory, ReservedName.here) }
     }
-    for name in names {
-      if let item = try item(name, in: directory, path) { items.append(item) }
+    for (name, kind) in names {
+      if let item = try item(name, kind, marks, in: directory, path) { items.append(item) }
     }
-    items.sort { $0.name.lexicographicallyPrecedes($1.name) }
+    if marks.isOpaque {
+      items.append(
+        Item(
+          disk: [CChar](cString: ReservedName.here), name: Array(".wh..wh..opq".utf8),
+          isWhiteout: true, isOverlays: true))
+    }
+    items.sort {
+      if $0.name == $1.name { return !$0.isOverlays && $1.isOverlays }
+      return $0.name.lexicographicallyPrecedes($1.name)
+    }
+    // A layer may hold both forms of one whiteout.
+    for index in items.indices.dropFirst().reversed()
+    where items[index].isOverlays && items[index].name == items[index - 1].name {
+      items.remove(at: index)
+    }
     return Frame(items: items, identity: try identity(directory, path), pathCount: path.count)
   }
 
   /// nil for what a layer's tar does not have.
   private func item(
-    _ disk: [CChar], in directory: CInt, _ path: [UInt8]
+    _ disk: [CChar], _ kind: FileKind, _ marks: OverlayMarks, in directory: CInt, _ path: [UInt8]
   ) throws(Failure) -> Item? {
     let bytes = disk.dropLast().map { UInt8(bitPattern: $0) }
     guard options.view == .layer else { return Item(disk: disk, name: bytes, isWhiteout: false) }
     switch disk.dropLast().withUnsafeBufferPointer({ DiskName($0) }) {
-    case .ordinary: return Item(disk: disk, name: bytes, isWhiteout: false)
+    case .ordinary:
+      guard kind.mayBeWhiteout(true, marks),
+        try read(
+          path,
+          { () throws(Errno) in
+            try entryType(at: directory, disk, honoursWhiteouts: true, marks: marks) == .whiteout
+          })
+      else { return Item(disk: disk, name: bytes, isWhiteout: false) }
+      return Item(
+        disk: disk, name: Array(".wh.".utf8) + bytes, isWhiteout: true, isOverlays: true)
     case .whiteout, .opaque: return Item(disk: disk, name: bytes, isWhiteout: true)
     case .reserved: return nil
     case .longWhiteout:
@@ -206,7 +233,9 @@ final class LayerPacker {
         device: DeviceNumber(combined: attributes.specialDevice))
       try addAttributes(of: name, in: directory, &header)
       if item.isWhiteout {
-        guard attributes.isRegular else {
+        if item.isOverlays {
+          header.permissions = 0o444
+        } else if !attributes.isRegular {
           note("\(shown(path)) is a whiteout but no regular file, and was left out")
           return false
         }

@@ -1,5 +1,5 @@
 public import SystemCalls
-internal import SystemPackage
+public import SystemPackage
 
 /// An opened branch.
 public final class Branch: Sendable {
@@ -10,21 +10,50 @@ public final class Branch: Sendable {
   public let root: CInt
   public let rootAttributes: Attributes
   public let isWritable: Bool
+  /// What overlayfs's attributes say of the root; nil where the branch honours none or its file system has
+  /// none at all.
+  private let rootMarks: OverlayMarks?
 
   init(
     index: Int, specification: BranchSpecification, root: CInt, attributes: Attributes,
-    isWritable: Bool
+    isWritable: Bool, marks: OverlayMarks?
   ) {
     self.index = index
     self.specification = specification
     self.root = root
     self.rootAttributes = attributes
     self.isWritable = isWritable
+    rootMarks = marks
   }
 
   deinit { FileSystemCall.close(root) }
 
   public var honoursWhiteouts: Bool { specification.honoursWhiteouts }
+
+  /// Whether empty files with an attribute may be whiteouts: overlayfs looks for such only where the root
+  /// says so.
+  public var holdsMarkedWhiteouts: Bool { rootMarks?.holdsMarkedWhiteouts ?? false }
+
+  /// What overlayfs's attributes say of a file or directory of the branch, where they count.
+  public func marks(at directory: CInt, _ name: CName) throws(Errno) -> OverlayMarks {
+    guard let rootMarks else { return OverlayMarks() }
+    var marks = try OverlayMarks(at: directory, name)
+    if !rootMarks.holdsMarkedWhiteouts { marks.holdsMarkedWhiteouts = false }
+    return marks
+  }
+
+  /// The same of a directory by any descriptor of it.
+  public func marks(of directory: CInt) throws(Errno) -> OverlayMarks {
+    try marks(at: directory, ReservedName.here)
+  }
+
+  /// EIO for a file whose content overlayfs would take from below: what is here is none of it.
+  public func checkContent(
+    _ attributes: Attributes, at directory: CInt, _ name: CName
+  ) throws(Errno) {
+    guard attributes.mayBeMetacopy, rootMarks != nil else { return }
+    if try OverlayMarks(at: directory, name).isMetacopy { throw Errno.ioError }
+  }
 
   /// The same branch through a mount of its own, as kernel overlayfs takes its layers: nothing the
   /// server does can change it or move an access time. Itself where the server may not mount.
@@ -32,7 +61,7 @@ public final class Branch: Sendable {
     guard let root = try? FileSystemCall.cloneMountReadOnly(root) else { return self }
     return Branch(
       index: index, specification: specification, root: root, attributes: rootAttributes,
-      isWritable: false)
+      isWritable: false, marks: rootMarks)
   }
 }
 
@@ -114,7 +143,8 @@ public struct BranchSet: Sendable {
         path: specification.path, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.nonBlocking)
       let branch = Branch(
         index: index, specification: specification, root: root,
-        attributes: try attributes(ofRoot: root), isWritable: wantsWriting && !readOnly)
+        attributes: try attributes(ofRoot: root), isWritable: wantsWriting && !readOnly,
+        marks: specification.honoursWhiteouts ? try OverlayMarks(ofRoot: root) : nil)
       if branch.isWritable, try FileSystemCall.fileSystem(of: root).isReadOnly {
         throw Errno.readOnlyFileSystem
       }

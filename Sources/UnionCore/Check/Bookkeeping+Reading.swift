@@ -3,7 +3,9 @@ internal import SystemPackage
 
 extension Bookkeeping {
   /// Reads what is at a branch's root.
-  init(_ branch: Branch, numbers: InodeNumbers) {
+  ///
+  /// - Parameter numbers: nil where no pseudo-link is asked for.
+  init(_ branch: Branch, numbers: InodeNumbers?) {
     self.init(branch: branch.index)
     isInUse = BranchSet.isInUse(branch)
     workArea = Self.part(Self.workArea, in: branch.root)
@@ -12,7 +14,7 @@ extension Bookkeeping {
     whiteoutBase =
       (try? FileSystemCall.type(at: branch.root, ReservedName.whiteoutBase)).flatMap { $0 }
     if case .holds = workArea { table = Self.readTable(in: branch.root) }
-    if case .holds(let names) = pseudoLinks, branch.index == 0 {
+    if case .holds(let names) = pseudoLinks, branch.index == 0, let numbers {
       files = names.compactMap { readPseudoLink($0, branch, numbers) }
     }
   }
@@ -100,7 +102,8 @@ extension Bookkeeping {
       let raw = name.map { CChar(bitPattern: $0) } + [0]
       let file = try FileSystemCall.status(at: directory, raw)
       try InodeTable(in: area).record(top: file.inode, birth: file.birth, number: number)
-    case .none, .removeMarker, .removeLongWhiteout, .makeOpaque: return "nothing here mends it"
+    case .none, .removeMarker, .removeLongWhiteout, .makeOpaque, .removeOpaqueAttribute:
+      return "nothing here mends it"
     }
     return nil
   }

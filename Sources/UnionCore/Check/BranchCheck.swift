@@ -17,14 +17,15 @@ public struct BranchCheck {
   /// Calls `emit` with each finding as it is settled.
   public func run(_ emit: @escaping (Finding) -> Void) {
     let numbers = InodeNumbers(branches)
-    var books: [Bookkeeping] = []
+    var settled: [Bookkeeping] = []
     for branch in branches.branches {
       var book = Bookkeeping(branch, numbers: numbers)
       // The lock is ours then.
       if mode == .on && mayRepair(branch.index) { book.isInUse = false }
       for found in book.findings() { settle(found, emit) }
-      books.append(book)
+      settled.append(book)
     }
+    let books = settled
     let opened = OpenedBranches(branches)
     let wanted = Set(books.first?.files.compactMap { Bookkeeping.number(of: $0.name) } ?? [])
     var walk = CheckWalk(
@@ -33,7 +34,12 @@ public struct BranchCheck {
         if wanted.isEmpty { return nil }
         let number = numbers.number(branch: branch, listed: inode)
         return wanted.contains(number) ? number : nil
-      }, emit: emit)
+      },
+      emit: { finding in
+        // A mount that holds the branch is about to move it to its place.
+        if finding.kind == .stagedLeftover, books[finding.branch].isInUse { return }
+        emit(finding)
+      })
     walk.run(DirectoryPart.roots(honouringWhiteouts: branches.branches.map(\.honoursWhiteouts)))
     let sawAll = walk.isComplete && !opened.cursors.contains { $0.sawOtherDevice }
     for book in books {

@@ -84,18 +84,24 @@ final class BranchCursor {
 }
 
 extension DirectoryListing {
-  /// Reads a directory.
-  init(of directory: CInt) throws(Errno) {
+  /// Reads a directory of a branch.
+  init(of directory: CInt, _ branch: Branch) throws(Errno) {
     self.init()
+    marks = try branch.marks(of: directory)
+    let marks = marks
+    let honours = branch.honoursWhiteouts
     var longNames: [[UInt8]] = []
     try UnionCore.forEachEntry(of: directory) { bytes, kind, inode throws(Errno) in
       var kind = kind
-      if kind == .unknown, let base = bytes.baseAddress {
-        guard let told = try FileSystemCall.type(at: directory, base) else { return true }
+      if kind.mayBeWhiteout(honours, marks), let base = bytes.baseAddress {
+        guard
+          let told = try entryType(at: directory, base, honoursWhiteouts: honours, marks: marks)
+        else { return true }
         kind = told
       }
       let name = bytes.lazy.map { UInt8(bitPattern: $0) }
       switch DiskName(bytes) {
+      case .ordinary where kind == .whiteout: addWhiteout(inPlace: Array(name))
       case .ordinary: add(name, kind: kind, inode: inode)
       case .whiteout: addWhiteout(Array(name), kind: kind)
       case .longWhiteout:

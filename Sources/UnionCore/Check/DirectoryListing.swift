@@ -2,12 +2,15 @@ public import SystemCalls
 
 /// What one branch's directory holds, sorted out by what the names mean. Values only: no descriptor.
 public struct DirectoryListing: Sendable {
-  /// `.wh.NAME`, or a long whiteout whose content is its name.
+  /// `.wh.NAME`, a long whiteout whose content is its name, or one of overlayfs.
   public struct Whiteout: Sendable, Equatable {
     public var name: [UInt8]
     public var hides: [UInt8]
     public var kind: FileKind
     public var isLong = false
+
+    /// Whether it has the name that it hides.
+    public var isInPlace: Bool { kind == .whiteout }
   }
 
   /// `.wh..wh.long.HASH` and what is wrong with it.
@@ -33,8 +36,16 @@ public struct DirectoryListing: Sendable {
   public private(set) var opaque: FileKind?
   /// The type of `.wh..wh.aufs`, nil where there is none.
   public private(set) var whiteoutBase: FileKind?
+  /// What was staged here by a mount, because this directory lies on another file system than the work
+  /// area, or to replace a whiteout of overlayfs.
+  public private(set) var staged: [[UInt8]] = []
+  /// What overlayfs's attributes say of the directory, where they count.
+  public var marks = OverlayMarks()
 
   public init() {}
+
+  /// Whether nothing of the branches below shows here.
+  public var hidesBelow: Bool { opaque != nil || marks.isOpaque }
 
   public mutating func add(_ name: some Collection<UInt8>, kind: FileKind, inode: UInt64 = 0) {
     names.append(contentsOf: name)
@@ -43,6 +54,11 @@ public struct DirectoryListing: Sendable {
 
   public mutating func addWhiteout(_ name: [UInt8], kind: FileKind) {
     whiteouts.append(Whiteout(name: name, hides: Array(name.dropFirst(4)), kind: kind))
+  }
+
+  /// A whiteout of overlayfs.
+  public mutating func addWhiteout(inPlace name: [UInt8]) {
+    whiteouts.append(Whiteout(name: name, hides: name, kind: .whiteout))
   }
 
   /// - Parameter content: the file's first bytes, 256 at the most; nil where it is no regular file.
@@ -61,9 +77,20 @@ public struct DirectoryListing: Sendable {
   public mutating func addReserved(_ name: [UInt8], kind: FileKind) {
     if name.elementsEqual(".wh..wh.aufs".utf8) {
       whiteoutBase = kind
+    } else if Self.isStaged(name) {
+      staged.append(name)
     } else if Self.isTemporary(name) {
       temporaries.append(name)
     }
+  }
+
+  /// `.wh..wh.unionfs.tNUMBER`.
+  static func isStaged(_ name: [UInt8]) -> Bool {
+    let prefix = Array(".wh..wh.unionfs.t".utf8)
+    return name.count > prefix.count && name.starts(with: prefix)
+      && name.dropFirst(prefix.count).allSatisfy {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+      }
   }
 
   /// aufs's `.wh..wh.NAME.XXXX`, XXXX four hexadecimal digits.

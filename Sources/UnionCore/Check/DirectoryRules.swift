@@ -47,7 +47,8 @@ struct DirectoryRules {
   /// A name that a rule looks at: what each part has of it.
   private struct Row {
     var kinds: [FileKind?]
-    var whiteouts: [DirectoryListing.Whiteout?]
+    /// The part's, mostly one at the most: a branch may hold both forms.
+    var whiteouts: [[DirectoryListing.Whiteout]]
     var watched: UInt64?
   }
 
@@ -80,11 +81,11 @@ struct DirectoryRules {
     var rows: [[UInt8]: Row] = [:]
     let empty = Row(
       kinds: Array(repeating: nil, count: parts.count),
-      whiteouts: Array(repeating: nil, count: parts.count))
+      whiteouts: Array(repeating: [], count: parts.count))
     for (position, listing) in listings.enumerated() {
       guard let listing else { continue }
       for whiteout in listing.whiteouts {
-        rows[whiteout.hides, default: empty].whiteouts[position] = whiteout
+        rows[whiteout.hides, default: empty].whiteouts[position].append(whiteout)
       }
       let branch = parts[position].branch
       listing.forEachEntry { name, entry in
@@ -111,8 +112,8 @@ struct DirectoryRules {
     let visible = visible(row)
     var children: [DirectoryPart] = []
     for (position, part) in parts.enumerated() {
-      let whiteout = row.whiteouts[position]
-      if let whiteout {
+      let whiteouts = row.whiteouts[position]
+      for whiteout in whiteouts {
         examine(whiteout, beside: row.kinds[position], below: below[position], part)
       }
       if visible[position], part.branch > 0, row.kinds[position] != .directory,
@@ -121,7 +122,7 @@ struct DirectoryRules {
         shownNumbers.append(number)
       }
       guard row.kinds[position] == .directory else { continue }
-      let hides = whiteout != nil && part.honoursWhiteouts
+      let hides = !whiteouts.isEmpty && part.honoursWhiteouts
       children.append(
         DirectoryPart(
           branch: part.branch, honoursWhiteouts: part.honoursWhiteouts,
@@ -153,7 +154,7 @@ struct DirectoryRules {
         shown = .unknown
       } else if let kind = row.kinds[position] {
         shown = .entry(kind)
-      } else if row.whiteouts[position] != nil, parts[position].honoursWhiteouts {
+      } else if !row.whiteouts[position].isEmpty, parts[position].honoursWhiteouts {
         shown = .nothing
       } else {
         shown = result[position]
@@ -172,7 +173,7 @@ struct DirectoryRules {
         isFirst = false
         if kind != .directory { break }
       }
-      if row.whiteouts[position] != nil, part.honoursWhiteouts { break }
+      if !row.whiteouts[position].isEmpty, part.honoursWhiteouts { break }
       if part.below == .nothing { break }
     }
     return result
@@ -187,9 +188,10 @@ extension DirectoryRules {
 
   private mutating func examineMarkers() {
     for (position, listing) in listings.enumerated() {
-      guard let kind = listing?.opaque else { continue }
+      guard let listing, listing.hidesBelow else { continue }
       let part = parts[position]
-      if kind != .regular {
+      let kind = listing.opaque
+      if let kind, kind != .regular {
         findings.append(
           LocalFinding(
             .whiteoutNotRegular, branch: part.branch, name: Array(".wh..wh..opq".utf8),
@@ -202,6 +204,13 @@ extension DirectoryRules {
             .needlessOpaque, branch: part.branch, name: Array(".wh..wh..opq".utf8),
             "no lower branch has anything that this could hide", advice: Self.removal,
             remedy: .removeMarker))
+      }
+      if listing.marks.isOpaque, !part.needsMarker {
+        findings.append(
+          LocalFinding(
+            .needlessOpaque, branch: part.branch, name: [],
+            "an attribute makes it opaque, but no lower branch has anything that this could hide",
+            advice: Self.removal, remedy: .removeOpaqueAttribute))
       }
       parts[position].below = .nothing
       parts[position].isInsideOpaque = true
@@ -219,7 +228,7 @@ extension DirectoryRules {
         LocalFinding(
           kind, branch: part.branch, name: whiteout.name, message, advice: advice, remedy: remedy))
     }
-    if whiteout.kind != .regular {
+    if whiteout.kind != .regular, !whiteout.isInPlace {
       remedy = .none
       found(.whiteoutNotRegular, "the whiteout is no regular file", Self.wrongType)
     } else if let kind {
@@ -244,6 +253,19 @@ extension DirectoryRules {
   }
 
   private mutating func examineOthers(_ part: DirectoryPart, _ listing: DirectoryListing) {
+    if listing.marks.isRedirected {
+      findings.append(
+        LocalFinding(
+          .overlayRedirect, branch: part.branch, name: [],
+          "overlayfs shows what lies below under another path in it, which nothing else does",
+          advice: "copy the tree from a mount of overlayfs, with redirect_dir=off"))
+    }
+    for name in listing.staged.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      findings.append(
+        LocalFinding(
+          .stagedLeftover, branch: part.branch, name: name, "a mount left it behind in a crash",
+          advice: "the next mount that follows a crash removes it", remedy: .removeTree))
+    }
     for name in listing.temporaries.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       findings.append(
         LocalFinding(

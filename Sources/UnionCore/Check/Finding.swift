@@ -8,12 +8,14 @@ public struct Finding: Sendable, Equatable {
     case whiteoutInOpaque = "whiteout-in-opaque"
     case needlessOpaque = "needless-opaque"
     case leftover = "leftover"
+    case stagedLeftover = "staged-leftover"
     case orphan = "orphan"
     case brokenPseudoLink = "broken-pseudo-link"
     case brokenLongWhiteout = "broken-long-whiteout"
     case brokenInodeTable = "broken-inode-table"
     case reservedNotDirectory = "reserved-not-directory"
     case unreadable = "unreadable"
+    case overlayRedirect = "overlay-redirect"
     /// For information: a long whiteout that is as it should be.
     case longWhiteout = "long-whiteout"
 
@@ -25,8 +27,10 @@ public struct Finding: Sendable, Equatable {
   public enum Remedy: Sendable, Equatable {
     /// Nothing that is safe; the advice says what a person may do.
     case none
-    /// An empty regular file goes; one that holds something stays.
+    /// An empty regular file, or a whiteout of overlayfs, goes; what holds something stays.
     case removeMarker
+    /// The attribute that makes the directory itself opaque goes.
+    case removeOpaqueAttribute
     /// A long whiteout, whose content is the name that it hides, goes.
     case removeLongWhiteout(hides: [UInt8])
     /// The directory of that name becomes opaque, then the whiteout beside it goes.

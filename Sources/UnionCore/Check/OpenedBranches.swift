@@ -3,12 +3,16 @@ internal import SystemPackage
 
 /// The branches on disk, as the walk needs them.
 final class OpenedBranches: CheckedBranches {
+  private let branches: BranchSet
   let cursors: [BranchCursor]
 
-  init(_ branches: BranchSet) { cursors = branches.branches.map(BranchCursor.init) }
+  init(_ branches: BranchSet) {
+    self.branches = branches
+    cursors = branches.branches.map(BranchCursor.init)
+  }
 
   func list(_ branch: Int) throws(Errno) -> DirectoryListing {
-    try DirectoryListing(of: cursors[branch].descriptor)
+    try DirectoryListing(of: cursors[branch].descriptor, branches[branch])
   }
 
   func enter(_ name: [UInt8], in branch: Int) throws(Errno) { try cursors[branch].enter(name) }
@@ -37,6 +41,9 @@ enum Remedies {
         }
         try FileSystemCall.unlink(at: directory, raw)
         return nil
+      case .removeOpaqueAttribute:
+        try OverlayMarks.removeOpaque(from: directory)
+        return nil
       case .makeOpaque(let entry):
         let entry = entry.map { CChar(bitPattern: $0) } + [0]
         return try makeOpaque(entry, insteadOf: raw, in: directory)
@@ -50,7 +57,7 @@ enum Remedies {
 
   private static func removeMarker(_ name: [CChar], in directory: CInt) throws(Errno) -> String? {
     let attributes = try FileSystemCall.status(at: directory, name)
-    guard attributes.isRegular else { return "it has changed" }
+    guard attributes.isRegular || attributes.isOverlayWhiteout else { return "it has changed" }
     guard attributes.size == 0 else { return "it holds \(attributes.size) bytes" }
     try FileSystemCall.unlink(at: directory, name)
     return nil
@@ -85,7 +92,7 @@ enum Remedies {
     name.withUnsafeBufferPointer { DiskName(UnsafeBufferPointer(rebasing: $0.dropLast())) }
   }
 
-  private static func keepingTimes<Result>(
+  static func keepingTimes<Result>(
     of directory: CInt, _ body: () throws(Errno) -> Result
   ) throws(Errno) -> Result {
     let before = try FileSystemCall.status(at: directory, ReservedName.here)

@@ -92,7 +92,8 @@ public enum FileContents {
 
 /// Copying extended attributes: ACLs and file capabilities among them.
 public enum ExtendedAttributes {
-  /// Copies each attribute that `list` names. One that the target's file system has no room or name
+  /// Copies each attribute that `list` names, but those that overlayfs keeps for itself: what they say of a
+  /// lower directory is not so of its copy. One that the target's file system has no room or name
   /// space for is an error, but where nobody of this server's rights could set it (`trusted.`,
   /// `security.` of an unprivileged one) it is left out.
   public static func copy(
@@ -117,7 +118,7 @@ public enum ExtendedAttributes {
     var at = 0
     while at < end {
       let key = UnsafePointer(base + at)
-      try copyOne(key, value, get, set)
+      if OverlayAttribute(key) == nil { try copyOne(key, value, get, set) }
       while names[at] != 0 { at += 1 }
       at += 1
     }

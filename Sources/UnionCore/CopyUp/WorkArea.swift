@@ -89,9 +89,9 @@ public final class WorkArea: Sendable {
     try Self.withName(counter.add(1, ordering: .relaxed).newValue, body)
   }
 
-  /// The same in another directory, of a file system that is mounted inside the branch: nothing can be
-  /// moved there from here.
-  func withFreshName<Result>(
+  /// The same in another directory: of a file system that is mounted inside the branch, where nothing can
+  /// be moved from here, or to be made there under that directory's rules.
+  public func withFreshName<Result>(
     in place: CInt, _ body: (CName) throws(Errno) -> Result
   ) throws(Errno) -> Result {
     try Self.withName(

@@ -9,7 +9,7 @@ public struct Merge {
   private var honoursWhiteouts = false
   /// Names hidden below the branch at hand; they take effect when it ends.
   private var whiteouts: [CChar] = []
-  private var whiteoutEnds: [Int] = []
+  private var whiteoutEnds: [(end: Int, isInPlace: Bool)] = []
   /// The branches of directories that merge, by entry.
   private var merges: [Int: [UInt16]] = [:]
   /// Whether the branch at hand is opaque: the last one that counts.
@@ -73,10 +73,14 @@ public struct Merge {
   }
 
   /// A whiteout in the branch at hand.
-  public mutating func addWhiteout(of bytes: UnsafeBufferPointer<CChar>) {
+  ///
+  /// - Parameter isInPlace: it has the name itself, as overlayfs's have.
+  public mutating func addWhiteout(
+    of bytes: UnsafeBufferPointer<CChar>, isInPlace: Bool = false
+  ) {
     guard honoursWhiteouts else { return }
     whiteouts.append(contentsOf: bytes)
-    whiteoutEnds.append(whiteouts.count)
+    whiteoutEnds.append((whiteouts.count, isInPlace))
   }
 
   /// What has a whiteout's name in the branch at hand, but is no regular file. It is an error of that name
@@ -89,7 +93,7 @@ public struct Merge {
     index.update(position) { $0.flags.insert(.broken) }
   }
 
-  /// `.wh..wh..opq` in the branch at hand.
+  /// The branch at hand is opaque, by `.wh..wh..opq` or by an attribute.
   public mutating func addOpaque() { if honoursWhiteouts { isOpaque = true } }
 
   /// The branch at hand ends; its whiteouts hide from now on.
@@ -97,8 +101,8 @@ public struct Merge {
     let bytes = whiteouts
     var start = 0
     bytes.withUnsafeBufferPointer { all in
-      for end in whiteoutEnds {
-        hideBelow(UnsafeBufferPointer(rebasing: all[start..<end]))
+      for (end, isInPlace) in whiteoutEnds {
+        hideBelow(UnsafeBufferPointer(rebasing: all[start..<end]), isInPlace: isInPlace)
         start = end
       }
     }
@@ -106,12 +110,16 @@ public struct Merge {
     whiteoutEnds.removeAll(keepingCapacity: true)
   }
 
-  private mutating func hideBelow(_ bytes: UnsafeBufferPointer<CChar>) {
+  private mutating func hideBelow(_ bytes: UnsafeBufferPointer<CChar>, isInPlace: Bool) {
     let hash = bytes.nameHash
     let position = index.find(bytes, hash: hash) ?? index.append(bytes, hash: hash)
     index.update(position) {
       $0.flags.insert(.closed)
-      if isTop { $0.flags.insert(.topWhiteout) } else { $0.flags.insert(.lowerClosed) }
+      if isTop {
+        $0.topWhiteouts.insert(isInPlace ? .overlay : .aufs)
+      } else {
+        $0.flags.insert(.lowerClosed)
+      }
     }
   }
 

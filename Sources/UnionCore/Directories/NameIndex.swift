@@ -23,12 +23,14 @@ public struct IndexEntry: Sendable {
     static let closed = Flags(rawValue: 1)
     /// The same without the top branch's say.
     static let lowerClosed = Flags(rawValue: 2)
-    /// The top branch holds a whiteout of the name.
+    /// The top branch holds `.wh.NAME`.
     static let topWhiteout = Flags(rawValue: 4)
     /// No entry any more.
     static let dead = Flags(rawValue: 8)
     /// What has the name of its whiteout is no whiteout.
     static let broken = Flags(rawValue: 16)
+    /// The top branch holds a whiteout in the name's place.
+    static let topWhiteoutInPlace = Flags(rawValue: 32)
   }
 
   public static let none = UInt16.max
@@ -40,9 +42,20 @@ public struct IndexEntry: Sendable {
   public var isBroken: Bool { flags.contains(.broken) }
   /// Whether a branch below the top one would show the name if the top one held nothing of it.
   public var lowerShows: Bool { lowerType != .unknown }
-  public var hasTopWhiteout: Bool {
-    get { flags.contains(.topWhiteout) }
-    set { if newValue { flags.insert(.topWhiteout) } else { flags.remove(.topWhiteout) } }
+  public var hasTopWhiteout: Bool { !topWhiteouts.isEmpty }
+  /// How the top branch says that the name is gone.
+  public var topWhiteouts: WhiteoutForms {
+    get {
+      var forms: WhiteoutForms = []
+      if flags.contains(.topWhiteout) { forms.insert(.aufs) }
+      if flags.contains(.topWhiteoutInPlace) { forms.insert(.overlay) }
+      return forms
+    }
+    set {
+      flags.remove([.topWhiteout, .topWhiteoutInPlace])
+      if newValue.contains(.aufs) { flags.insert(.topWhiteout) }
+      if newValue.contains(.overlay) { flags.insert(.topWhiteoutInPlace) }
+    }
   }
 }
 
@@ -163,7 +176,7 @@ public struct NameIndex: Sendable {
     entries[position].branch = branches.first ?? 0
     entries[position].type = type
     entries[position].inode = inode
-    entries[position].hasTopWhiteout = false
+    entries[position].topWhiteouts = []
     setBranches(position, branches)
   }
 
@@ -186,13 +199,20 @@ public struct NameIndex: Sendable {
 
   /// The name shows no longer; `whiteout` tells whether the top branch holds one now.
   public mutating func hide(_ name: Name, whiteout: Bool) {
+    hide(name, whiteouts: whiteout ? .aufs : [])
+  }
+
+  /// The same with the forms that it holds.
+  public mutating func hide(_ name: Name, whiteouts: WhiteoutForms) {
     guard let position = find(name) else { return }
     if entries[position].isVisible, entries[position].type == .directory { directoryCount -= 1 }
     entries[position].branch = IndexEntry.none
     entries[position].type = .unknown
     entries[position].merge = -1
-    entries[position].hasTopWhiteout = whiteout
-    if !whiteout && !entries[position].lowerShows { entries[position].flags.insert(.dead) }
+    entries[position].topWhiteouts = whiteouts
+    if whiteouts.isEmpty && !entries[position].lowerShows {
+      entries[position].flags.insert(.dead)
+    }
   }
 
   /// Everything that shows is on the top branch alone from now on, and nothing lies below. Entries keep
@@ -202,7 +222,7 @@ public struct NameIndex: Sendable {
     for position in entries.indices {
       entries[position].merge = -1
       entries[position].lowerType = .unknown
-      entries[position].hasTopWhiteout = false
+      entries[position].topWhiteouts = []
       if entries[position].isVisible {
         entries[position].branch = 0
       } else {

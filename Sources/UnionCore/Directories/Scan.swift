@@ -38,7 +38,7 @@ private func forEachEntry(
       let bytes = UnsafeBufferPointer(rebasing: name[..<end])
       if !isDotOrDotDot(bytes) {
         let inode = buffer.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-        let kind = FileKind(rawValue: buffer[offset + 18]) ?? .unknown
+        let kind = FileKind(listed: buffer[offset + 18])
         if try !body(bytes, kind, inode) { return }
       }
       offset += length
@@ -76,14 +76,17 @@ extension Merge {
   /// - Parameters:
   ///   - directory: a descriptor of it.
   ///   - isLast: whether no branch is below it, so that whiteouts hide nothing.
+  ///   - marks: what overlayfs's attributes say of it.
   ///   - isFresh: whether it can be read and has not been read from yet.
   ///   - isLarge: called where reading takes long.
   ///   - inode: the number that the union shows for an entry's inode.
   public mutating func addAll(
     of directory: CInt, isFresh: Bool = false, branch: UInt16, isTop: Bool, isLast: Bool = false,
-    honoursWhiteouts: Bool, isLarge: () -> Void = {}, inode number: (UInt64) -> UInt64
+    honoursWhiteouts: Bool, marks: OverlayMarks = OverlayMarks(), isLarge: () -> Void = {},
+    inode number: (UInt64) -> UInt64
   ) throws(Errno) {
     begin(branch: branch, isTop: isTop, honoursWhiteouts: honoursWhiteouts)
+    if marks.isOpaque { addOpaque() }
     var longNames: [[CChar]] = []
     var brokenNames: [[CChar]] = []
     let listed = isFresh ? directory : try openToList(directory)
@@ -92,11 +95,18 @@ extension Merge {
       switch DiskName(bytes) {
       case .ordinary:
         var kind = kind
-        if kind == .unknown, let base = bytes.baseAddress {
-          guard let told = try FileSystemCall.type(at: directory, base) else { return true }
+        if kind.mayBeWhiteout(honoursWhiteouts, marks), let base = bytes.baseAddress {
+          guard
+            let told = try entryType(
+              at: directory, base, honoursWhiteouts: honoursWhiteouts, marks: marks)
+          else { return true }
           kind = told
         }
-        add(bytes, type: kind, inode: number(inode))
+        if kind == .whiteout {
+          addWhiteout(of: bytes, isInPlace: true)
+        } else {
+          add(bytes, type: kind, inode: number(inode))
+        }
       case .whiteout(let offset):
         if showsWhiteouts { add(bytes, type: .regular, inode: number(inode)) }
         let hidden = UnsafeBufferPointer(rebasing: bytes[offset...])

@@ -121,7 +121,8 @@ struct HiddenLinkSurvey {
       var listing = DirectoryListing()
       guard
         try tolerant({ () throws(Errno) in
-          listing = try DirectoryListing(of: cursors[part.branch].descriptor)
+          listing = try DirectoryListing(
+            of: cursors[part.branch].descriptor, branches[part.branch])
         })
       else { continue }
       let isHidden = part.isHidden || isCovered
@@ -129,7 +130,7 @@ struct HiddenLinkSurvey {
       if isHidden { continue }
       guard part.branch != frames[position].parts.last?.branch else { break }
       cover(&above, with: listing, of: part.branch)
-      isCovered = branches[part.branch].honoursWhiteouts && listing.opaque != nil
+      isCovered = branches[part.branch].honoursWhiteouts && listing.hidesBelow
     }
     frames[position].children = children.filter { entry in
       entry.value.count > 1 || entry.value.contains(where: \.isHidden)

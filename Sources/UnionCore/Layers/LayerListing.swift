@@ -63,17 +63,23 @@ struct LayerListing {
 
 extension LayerListing {
   /// Reads a directory. Whiteouts are nothing at all where the branch does not honour them.
-  init(of directory: CInt, honoursWhiteouts: Bool) throws(Errno) {
+  init(of directory: CInt, _ branch: Branch) throws(Errno) {
     self.init()
+    let marks = try branch.marks(of: directory)
+    let honoursWhiteouts = branch.honoursWhiteouts
+    if marks.isOpaque { addOpaque() }
     var longNames: [[UInt8]] = []
     try forEachEntry(of: directory) { bytes, _, _ throws(Errno) in
       guard let base = bytes.baseAddress else { return true }
       let name = bytes.lazy.map { UInt8(bitPattern: $0) }
       switch DiskName(bytes) {
       case .ordinary:
-        if let found = try FileSystemCall.statusIfThere(at: directory, base) {
-          add(name, Entry(found))
+        guard let found = try FileSystemCall.statusIfThere(at: directory, base) else {
+          return true
         }
+        let isWhiteout = try found.isWhiteout(
+          at: directory, base, honoursWhiteouts: honoursWhiteouts, marks: marks)
+        if isWhiteout { addWhiteout(of: name) } else { add(name, Entry(found)) }
       // What is no regular file is an error of that name; `check` tells of it.
       case .whiteout(let offset):
         if honoursWhiteouts, try FileSystemCall.type(at: directory, base) == .regular {

@@ -20,7 +20,7 @@ struct LayerWalk {
   }
 
   private let cursors: [BranchCursor]
-  private let honours: [Bool]
+  private let branches: BranchSet
   var place = WalkPlace<Int, LayerPart>()
   private var linked: [File: Int] = [:]
   private(set) var tree = LayerTree()
@@ -33,13 +33,13 @@ struct LayerWalk {
 
   init(_ branches: BranchSet) {
     cursors = branches.branches.map(BranchCursor.init)
-    honours = branches.branches.map(\.honoursWhiteouts)
+    self.branches = branches
     whiteouts = Array(repeating: 0, count: branches.count)
     opaques = whiteouts
   }
 
   mutating func run() {
-    let roots = LayerPart.roots(honouringWhiteouts: honours)
+    let roots = LayerPart.roots(honouringWhiteouts: branches.branches.map(\.honoursWhiteouts))
     walk(0, roots)
     linked = [:]
   }
@@ -109,7 +109,7 @@ extension LayerWalk: BranchWalk {
 
   private mutating func list(_ part: LayerPart) throws(Errno) -> LayerListing {
     let listing = try LayerListing(
-      of: cursors[part.branch].descriptor, honoursWhiteouts: part.honoursWhiteouts)
+      of: cursors[part.branch].descriptor, branches[part.branch])
     whiteouts[part.branch] += listing.whiteouts
     if listing.isOpaque { opaques[part.branch] += 1 }
     return listing

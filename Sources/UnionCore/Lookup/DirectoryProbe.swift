@@ -15,7 +15,9 @@ public struct DirectoryProbe: BranchProbe {
   public var count: Int { directories.count }
 
   public func entry(at position: Int) throws(Errno) -> FileKind? {
-    try FileSystemCall.type(at: directories[position].descriptor, name.pointer)
+    try entryType(
+      at: directories[position].descriptor, name.pointer,
+      honoursWhiteouts: directories[position].honoursWhiteouts)
   }
 
   public func hidesBelow(at position: Int) throws(Errno) -> Bool {
@@ -42,7 +44,29 @@ public func hasWhiteout(of name: Name, in directory: CInt) throws(Errno) -> Bool
   return true
 }
 
-/// Whether a directory is opaque: nothing below it shows.
+/// The same with what the topmost branch holds known already.
+public struct ProbeBelow<Probe: BranchProbe>: BranchProbe {
+  private let probe: Probe
+  private let top: FileKind?
+
+  public init(_ probe: Probe, top: FileKind?) {
+    self.probe = probe
+    self.top = top
+  }
+
+  public var count: Int { probe.count }
+
+  public func entry(at position: Int) throws(Errno) -> FileKind? {
+    position == 0 ? top : try probe.entry(at: position)
+  }
+
+  public func hidesBelow(at position: Int) throws(Errno) -> Bool {
+    try probe.hidesBelow(at: position)
+  }
+}
+
+/// Whether a directory is opaque: nothing below it shows. By aufs's marker or by overlayfs's attribute.
 public func isOpaque(_ directory: CInt) throws(Errno) -> Bool {
-  try FileSystemCall.type(at: directory, ReservedName.opaque) != nil
+  if try FileSystemCall.type(at: directory, ReservedName.opaque) != nil { return true }
+  return try OverlayMarks(at: directory, ReservedName.here).isOpaque
 }

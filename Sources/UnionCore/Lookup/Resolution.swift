@@ -5,7 +5,8 @@ public import SystemPackage
 /// these branches, not the union's.
 public protocol BranchProbe {
   var count: Int { get }
-  /// The type of the entry of the name that is looked up, nil where there is none.
+  /// The type of the entry of the name that is looked up, nil where there is none; `whiteout` for one of
+  /// overlayfs that the branch honours, which has the name itself.
   func entry(at position: Int) throws(Errno) -> FileKind?
   /// Whether the branch holds a whiteout of that name, and honours it.
   func hidesBelow(at position: Int) throws(Errno) -> Bool
@@ -42,6 +43,7 @@ public func resolve(
   var position = first
   while position < probe.count {
     if let type = try probe.entry(at: position) {
+      if type == .whiteout { return found }
       guard type == .directory else {
         return found ?? Resolution(position: position, type: type, merged: [])
       }

@@ -39,6 +39,11 @@ public struct Name {
     self.count = count
   }
 
+  /// A name that this program has just made up.
+  public init(fresh pointer: CName) {
+    self.init(unchecked: pointer, count: [CChar](cString: pointer).count - 1)
+  }
+
   public var bytes: UnsafeBufferPointer<CChar> {
     UnsafeBufferPointer(start: pointer, count: count)
   }

@@ -75,7 +75,7 @@ extension Union {
   /// Locks a directory to look at its names.
   func lockToRead(_ directory: Directory) throws(Errno) {
     directory.lock.lockToRead()
-    while !directory.isResolved {
+    while !isMadeOut(directory) {
       directory.lock.unlock()
       try lockToWrite(directory)
       directory.lock.unlock()
@@ -86,23 +86,40 @@ extension Union {
   /// Locks a directory to change its names.
   func lockToWrite(_ directory: Directory) throws(Errno) {
     directory.lock.lockToWrite()
-    if directory.isResolved { return }
-    do throws(Errno) { try resolveMerge(directory) } catch {
+    if isMadeOut(directory) { return }
+    do throws(Errno) {
+      if needsIndexes { try makeIndex(directory) } else { try resolveMerge(directory) }
+    } catch {
       directory.lock.unlock()
       throw error
     }
+  }
+
+  private func isMadeOut(_ directory: Directory) -> Bool {
+    directory.isResolved && (directory.index != nil || !needsIndexes)
   }
 
   /// Cuts the list of branches after an opaque directory.
   private func resolveMerge(_ directory: Directory) throws(Errno) {
     for (position, index) in directory.branches.enumerated().dropLast()
     where branch(index).honoursWhiteouts {
-      if try isOpaque(descriptor(directory, index).raw) {
+      let part = try descriptor(directory, index).raw
+      let isMarked = try marks(of: part, in: branch(index)).isOpaque
+      let hasMarker = try FileSystemCall.type(at: part, ReservedName.opaque) != nil
+      if isMarked || hasMarker {
         cut(directory, after: position)
         break
       }
     }
     directory.isResolved = true
+  }
+
+  /// What overlayfs's attributes say of a directory that branches below have too. EIO where what it shows
+  /// of them lies elsewhere.
+  private func marks(of part: CInt, in branch: Branch) throws(Errno) -> OverlayMarks {
+    let marks = try branch.marks(of: part)
+    if marks.isRedirected { throw Errno.ioError }
+    return marks
   }
 
   private func cut(_ directory: Directory, after position: Int) {
@@ -120,11 +137,16 @@ extension Union {
     for (position, index) in directory.branches.enumerated() {
       let branch = branch(index)
       let part = try descriptorToList(directory, index)
+      let isLast = position + 1 == directory.branches.count
+      // Below the last branch there is nothing to hide.
+      let marks =
+        isLast && !branch.holdsMarkedWhiteouts
+        ? OverlayMarks() : try marks(of: part.raw, in: branch)
       // Another thread's wake-up costs as much as reading some hundred names.
       try merge.addAll(
         of: part.raw, isFresh: part.takeUnread(), branch: index, isTop: isWritable(index),
-        isLast: position + 1 == directory.branches.count,
-        honoursWhiteouts: branch.honoursWhiteouts, isLarge: Session.willBlock
+        isLast: isLast, honoursWhiteouts: branch.honoursWhiteouts, marks: marks,
+        isLarge: Session.willBlock
       ) { inode in listedNumber(index, inode) }
       if merge.isOpaque {
         if position + 1 < directory.branches.count { cut(directory, after: position) }

@@ -80,6 +80,10 @@ extension Union {
     guard let branch = state.branch else { throw Errno.notThere }
     let place = try descriptor(directory, branch)
     var attributes = try FileSystemCall.status(at: place.raw, name.pointer)
+    let holder = self.branch(branch)
+    // In a directory of one branch this is the first look at the name.
+    if attributes.isOverlayWhiteout, holder.honoursWhiteouts { throw Errno.notThere }
+    try holder.checkContent(attributes, at: place.raw, name.pointer)
     let identity = try identify(&attributes, branch: branch, at: place.raw, name.pointer)
     return enter(directory, name, state, identity, attributes)
   }

@@ -11,8 +11,10 @@ struct NameState {
   var branches: [UInt16] = []
   /// The type of what the branches below the top would show, `unknown` for nothing.
   var lowerKind = FileKind.unknown
-  var hasTopWhiteout = false
+  /// How the top branch says that the name is gone.
+  var topWhiteouts: WhiteoutForms = []
 
+  var hasTopWhiteout: Bool { !topWhiteouts.isEmpty }
   var isVisible: Bool { branch != nil }
   var isOnTop: Bool { branch == 0 }
   var lowerShows: Bool { lowerKind != .unknown }
@@ -55,7 +57,7 @@ extension Union {
       guard let position = index.find(name) else { return NameState() }
       let entry = index.entries[position]
       if entry.isBroken { throw Errno.ioError }
-      var state = NameState(lowerKind: entry.lowerType, hasTopWhiteout: entry.hasTopWhiteout)
+      var state = NameState(lowerKind: entry.lowerType, topWhiteouts: entry.topWhiteouts)
       if entry.isVisible {
         state.branch = entry.branch
         state.kind = entry.type
@@ -65,13 +67,17 @@ extension Union {
     }
     return try withProbe(directory, name) { probe throws(Errno) in
       countProbes(directory, 4 * directory.branches.count)
-      var result = try resolve(probe).map { state(of: $0, in: directory) } ?? NameState()
+      let first = try probe.entry(at: 0)
+      let found = try resolve(ProbeBelow(probe, top: first))
+      var result = found.map { state(of: $0, in: directory) } ?? NameState()
       guard top != nil, directory.isOnTop else {
         result.lowerKind = result.kind
         return result
       }
-      result.hasTopWhiteout =
-        directory.branches.count > 1 ? try probe.hidesBelow(at: 0) : false
+      if first == .whiteout { result.topWhiteouts.insert(.overlay) }
+      if directory.branches.count > 1, try probe.hidesBelow(at: 0) {
+        result.topWhiteouts.insert(.aufs)
+      }
       result.lowerKind = try resolve(probe, from: 1)?.type ?? .unknown
       return result
     }

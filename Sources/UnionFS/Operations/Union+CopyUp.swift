@@ -268,6 +268,8 @@ extension Union {
       let target = try topDescriptor(parent)
       let (number, isLinked) = identity(slot)
       let attributes = try FileSystemCall.status(at: source.raw, name)
+      // A branch that honours no whiteouts shows it as a device; the top branch would not.
+      if attributes.isOverlayWhiteout { throw Errno.notPermitted }
       if isLinked { try recordLinkCount(attributes, number) }
       try keepingTimes(of: target.raw) { () throws(Errno) in
         try top.copyUp.copyOther(

@@ -6,7 +6,8 @@ internal import UnionCore
 
 // Making names. Each object is made in its place by the one system call that also gives it owner,
 // group, mode and default ACLs, as the caller; a whiteout of the name goes afterwards. Where both are
-// there (a crash in between) the entry wins and the whiteout still hides what is below.
+// there (a crash in between) the entry wins and the whiteout still hides what is below. A whiteout of
+// overlayfs has the name itself: there the object is made beside it, and takes its place in one step.
 
 extension Union {
   /// Locks a directory that is on the top branch to change a name that must not be visible, and lets
@@ -14,9 +15,11 @@ extension Union {
   ///
   /// - Parameters:
   ///   - isLink: the name is one more for a file that is known.
+  ///   - isDirectory: what is made is one.
   ///   - undo: takes back what `make` made, when the whiteout of the name cannot be removed.
   func makeName(
     parent: UInt64, name raw: CName, caller: Caller, isLink: Bool = false,
+    isDirectory: Bool = false,
     make: (CInt, Name, NameState) throws(Errno) -> Void,
     undo: (CInt, Name) throws(Errno) -> Void
   ) throws(Errno) -> EntryReply {
@@ -33,20 +36,51 @@ extension Union {
     let target = try topDescriptor(directory)
     if state.hasTopWhiteout { try top.area.inodes.expectMarkers() }
     become(caller)
-    try make(target.raw, name, state)
-    do throws(Errno) {
-      var attributes = try FileSystemCall.status(at: target.raw, name.pointer)
-      var identity = try identify(&attributes, branch: 0, at: target.raw, name.pointer)
-      if state.hasTopWhiteout {
-        try hiddenLinks.whileChanging { () throws(Errno) in
-          try top.whiteouts.show(name, in: target.raw)
+    var made: (identity: Identity, attributes: Attributes)?
+    func makeAndPublish(
+      _ name: Name, _ publish: () throws(Errno) -> Void
+    ) throws(Errno) {
+      try make(target.raw, name, state)
+      do throws(Errno) {
+        var attributes = try FileSystemCall.status(at: target.raw, name.pointer)
+        var identity = try identify(&attributes, branch: 0, at: target.raw, name.pointer)
+        if state.hasTopWhiteout { try hiddenLinks.whileChanging(publish) }
+        // The first name of an unnamed file is found by its number too.
+        if isLink { identity.isLinked = true }
+        made = (identity, attributes)
+      } catch {
+        try? undo(target.raw, name)
+        throw error
+      }
+    }
+    if state.topWhiteouts.contains(.overlay) {
+      try top.area.withFreshName(in: target.raw) { fresh throws(Errno) in
+        try makeAndPublish(Name(fresh: fresh)) { () throws(Errno) in
+          try replaceWhiteout(of: name, in: target.raw, by: fresh, isDirectory: isDirectory)
+          // The entry wins over one of the other form.
+          if state.topWhiteouts.contains(.aufs) { try? top.whiteouts.show(name, in: target.raw) }
         }
       }
-      // The first name of an unnamed file is found by its number too.
-      if isLink { identity.isLinked = true }
-      return didMake(directory, name, identity, attributes)
-    } catch {
-      try? undo(target.raw, name)
+    } else {
+      try makeAndPublish(name) { () throws(Errno) in
+        try top.whiteouts.show(name, in: target.raw)
+      }
+    }
+    guard let made else { throw Errno.ioError }
+    return didMake(directory, name, made.identity, made.attributes)
+  }
+
+  /// Gives what lies beside a whiteout of overlayfs its name, in one step.
+  private func replaceWhiteout(
+    of name: Name, in target: CInt, by fresh: CName, isDirectory: Bool
+  ) throws(Errno) {
+    guard isDirectory else {
+      return try FileSystemCall.rename(at: target, fresh, to: target, name.pointer)
+    }
+    let exchange = FileSystemCall.RenameFlag.exchange
+    try FileSystemCall.rename(at: target, fresh, to: target, name.pointer, flags: exchange)
+    do throws(Errno) { try FileSystemCall.unlink(at: target, fresh) } catch {
+      try? FileSystemCall.rename(at: target, fresh, to: target, name.pointer, flags: exchange)
       throw error
     }
   }
@@ -68,7 +102,9 @@ extension Union {
   func makeNode(
     parent: UInt64, name: CName, mode: UInt32, device: UInt64, caller: Caller
   ) throws(Errno) -> EntryReply {
-    try makeName(
+    // It would be a whiteout from the next mount on.
+    if FileKind(mode: mode) == .characterDevice, device == 0 { throw Errno.notPermitted }
+    return try makeName(
       parent: parent, name: name, caller: caller,
       make: { (target, name, _) throws(Errno) in
         try FileSystemCall.makeNode(at: target, name.pointer, mode: mode, device: device)
@@ -92,7 +128,7 @@ extension Union {
   ) throws(Errno) -> EntryReply {
     let top = try changing()
     return try makeName(
-      parent: parent, name: name, caller: caller,
+      parent: parent, name: name, caller: caller, isDirectory: true,
       make: { (target, name, state) throws(Errno) in
         try FileSystemCall.makeDirectory(at: target, name.pointer, mode: mode)
         guard state.lowerKind == .directory else { return }

@@ -12,6 +12,7 @@ extension Union {
     if let question = OriginQuestion(key) {
       return try answer(question, about: slot, into: buffer)
     }
+    if OverlayAttribute(key) != nil { throw Errno.noData }
     if isCapability(key), nodes.hasNoCapability(slot) { throw Errno.noData }
     return try withPlace(slot) { place throws(Errno) in
       try extendedAttribute(at: place, key: key, into: buffer)
@@ -40,7 +41,7 @@ extension Union {
     of node: UInt64, key: CName, to value: UnsafeRawBufferPointer, flags: CInt,
     caller: Caller
   ) throws(Errno) {
-    if OriginQuestion.isReserved(key) { throw Errno.notPermitted }
+    if OriginQuestion.isReserved(key) || OverlayAttribute(key) != nil { throw Errno.notPermitted }
     let slot = try slot(node)
     if flags != 0 { try checkExistence(slot, key, flags) }
     try copyUp(slot)
@@ -85,8 +86,8 @@ extension Union {
       "system.posix_acl_access".utf8.map { CChar(bitPattern: $0) })
   }
 
-  /// Only names of attributes that are on disk. Those of `trusted.` are for the privileged: the
-  /// server sees them where its caller may not.
+  /// Only names of attributes that are on disk, without those of overlayfs. Those of `trusted.` are for
+  /// the privileged: the server sees them where its caller may not.
   func listExtendedAttributes(
     of node: UInt64, into buffer: UnsafeMutableBufferPointer<CChar>, caller: Caller
   ) throws(Errno) -> Int {
@@ -100,16 +101,18 @@ extension Union {
           throw error
         }
       }
-      if caller.user == 0 { return try list(buffer) }
       let all = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 1 << 16)
       defer { all.deallocate() }
       let count = try list(all)
-      return try filterTrusted(UnsafeBufferPointer(rebasing: all[..<count]), into: buffer)
+      if count == 0 { return 0 }
+      return try filter(
+        UnsafeBufferPointer(rebasing: all[..<count]), showsTrusted: caller.user == 0, into: buffer)
     }
   }
 
-  private func filterTrusted(
-    _ names: UnsafeBufferPointer<CChar>, into buffer: UnsafeMutableBufferPointer<CChar>
+  private func filter(
+    _ names: UnsafeBufferPointer<CChar>, showsTrusted: Bool,
+    into buffer: UnsafeMutableBufferPointer<CChar>
   ) throws(Errno) -> Int {
     var used = 0
     var start = 0
@@ -118,7 +121,8 @@ extension Union {
       let end = (names[start...].firstIndex(of: 0) ?? names.count - 1) + 1
       let name = names[start..<end]
       start = end
-      if name.starts(with: prefix) { continue }
+      if !showsTrusted, name.starts(with: prefix) { continue }
+      if let base = names.baseAddress, OverlayAttribute(base + name.startIndex) != nil { continue }
       if !buffer.isEmpty {
         guard used + name.count <= buffer.count else { throw Errno.outOfRange }
         for (offset, byte) in name.enumerated() { buffer[used + offset] = byte }
@@ -129,7 +133,7 @@ extension Union {
   }
 
   func removeExtendedAttribute(of node: UInt64, key: CName, caller: Caller) throws(Errno) {
-    if OriginQuestion.isReserved(key) { throw Errno.notPermitted }
+    if OriginQuestion.isReserved(key) || OverlayAttribute(key) != nil { throw Errno.notPermitted }
     let slot = try slot(node)
     // What is not there is not worth a copy. An ACL is what a mode says then.
     do throws(Errno) {

@@ -139,22 +139,31 @@ extension Union {
     }
   }
 
-  /// Removes what `.wh.` names a directory of the top branch holds; its times stay.
+  /// Removes the whiteouts of either form, other `.wh.` names and marks of a directory of the top branch;
+  /// its times stay.
   func removeMarkers(
     in directory: CInt, keepsOpaque: Bool = false, subdirectory: ([CChar]) -> Void = { _ in }
   ) throws(Errno) {
     var markers: [[CChar]] = []
-    try forEachEntry(of: directory) { bytes, kind, _ in
+    let isMarked = keepsOpaque ? false : try branches[0].marks(of: directory).isOpaque
+    try forEachEntry(of: directory) { bytes, kind, _ throws(Errno) in
       if !bytes.hasWhiteoutPrefix {
-        if kind == .directory { subdirectory(Array(bytes) + [0]) }
+        if kind == .directory {
+          subdirectory(Array(bytes) + [0])
+        } else if kind == .characterDevice || kind == .unknown, let base = bytes.baseAddress,
+          try entryType(at: directory, base, honoursWhiteouts: true) == .whiteout
+        {
+          markers.append(Array(bytes) + [0])
+        }
         return true
       }
       if case .opaque = DiskName(bytes), keepsOpaque { return true }
       markers.append(Array(bytes) + [0])
       return true
     }
-    if markers.isEmpty { return }
+    if markers.isEmpty && !isMarked { return }
     try keepingTimes(of: directory) { () throws(Errno) in
+      if isMarked { try OverlayMarks.removeOpaque(from: directory) }
       for marker in markers { try FileSystemCall.unlink(at: directory, marker) }
     }
   }

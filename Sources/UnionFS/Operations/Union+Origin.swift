@@ -156,7 +156,7 @@ extension Union {
         entries.append(entry(index == visible.first ? .visible : .merged, branch, parent))
         continue
       }
-      let found = try state(raw, in: place, index, visible: visible)
+      let found = try state(raw, in: place, branch, visible: visible)
       let own = FilePath(bytes: raw.dropLast().map { UInt8(bitPattern: $0) })
       if let found { entries.append(entry(found, branch, parent.appending(own.components))) }
       guard branch.honoursWhiteouts else { continue }
@@ -166,7 +166,9 @@ extension Union {
       if directory.branches.last == index && branch.index + 1 < branches.count,
         try isOpaque(place)
       {
-        entries.append(entry(.opaque, branch, parent.appending(".wh..wh..opq")))
+        let hasMarker = try FileSystemCall.type(at: place, ReservedName.opaque) != nil
+        entries.append(
+          entry(.opaque, branch, hasMarker ? parent.appending(".wh..wh..opq") : parent))
       }
     }
     return entries
@@ -181,9 +183,14 @@ extension Union {
   }
 
   private func state(
-    _ name: [CChar], in place: CInt, _ index: UInt16, visible: [UInt16]
+    _ name: [CChar], in place: CInt, _ branch: Branch, visible: [UInt16]
   ) throws(Errno) -> WhichProtocol.State? {
-    guard try FileSystemCall.type(at: place, name) != nil else { return nil }
+    let marks = branch.holdsMarkedWhiteouts ? try branch.marks(of: place) : OverlayMarks()
+    let type = try entryType(
+      at: place, name, honoursWhiteouts: branch.honoursWhiteouts, marks: marks)
+    guard let type else { return nil }
+    if type == .whiteout { return .whiteout }
+    let index = UInt16(branch.index)
     if index == visible.first { return .visible }
     return visible.contains(index) ? .merged : .hidden
   }

@@ -9,8 +9,8 @@ internal import UnionCore
 //   1. the source's whiteout, where a lower branch shows the source (the entry still wins);
 //   2. a moved directory is made opaque where a lower one stands at the target;
 //   3. a replaced empty directory is emptied on disk behind a whiteout of its own name;
-//   4. one renameat2;
-//   5. the target's whiteout goes (the entry wins already).
+//   4. one renameat2; a directory changes places with a whiteout of overlayfs, which has the target's name;
+//   5. the target's whiteout goes (the entry wins already), or what changed places with the directory.
 
 extension Union {
   /// One side of a rename.
@@ -178,7 +178,11 @@ extension Union {
         try hiding(from.name, source, in: fromTop.raw, top) { () throws(Errno) in
           if replaced != nil && target.isOnTop { try emptyOnDisk(to, target, toTop.raw, top) }
           if let old, old.0.isRegular, old.0.linkCount == 1 { holdReplaced(to, old.1, old.2) }
-          try renameOnDisk(from, to, fromTop, toTop, isDirectory: moved != nil, flags: 0) {
+          let isOver = moved != nil && target.topWhiteouts.contains(.overlay)
+          let flags = isOver ? FileSystemCall.RenameFlag.exchange : 0
+          try renameOnDisk(from, to, fromTop, toTop, isDirectory: moved != nil, flags: flags) {
+            () throws(Errno) in
+            if isOver { try removeExchanged(from, to, fromTop, toTop) }
             didMove(from, to, source, target, replaced, lost)
           }
         }
@@ -188,7 +192,9 @@ extension Union {
       throw error
     }
     // The entry wins over the whiteout already; one that cannot be removed is only needless.
-    if target.hasTopWhiteout || (replaced != nil && target.isOnTop && target.lowerShows) {
+    if target.topWhiteouts.contains(.aufs)
+      || (replaced != nil && target.isOnTop && target.lowerShows)
+    {
       try? hiddenLinks.whileChanging { () throws(Errno) in
         try top.whiteouts.show(to.name, in: toTop.raw)
       }
@@ -289,13 +295,26 @@ extension Union {
   /// is neither here nor there.
   private func renameOnDisk(
     _ from: Side, _ to: Side, _ fromTop: DirectoryDescriptor, _ toTop: DirectoryDescriptor,
-    isDirectory: Bool, flags: UInt32, _ update: () -> Void
+    isDirectory: Bool, flags: UInt32, _ update: () throws(Errno) -> Void
   ) throws(Errno) {
     if isDirectory { treeLock.lockToWrite() }
     defer { if isDirectory { treeLock.unlock() } }
     try FileSystemCall.rename(
       at: fromTop.raw, from.name.pointer, to: toTop.raw, to.name.pointer, flags: flags)
-    update()
+    try update()
+  }
+
+  /// Removes a whiteout of overlayfs that has changed places with a directory; where that fails they change
+  /// back.
+  private func removeExchanged(
+    _ from: Side, _ to: Side, _ fromTop: DirectoryDescriptor, _ toTop: DirectoryDescriptor
+  ) throws(Errno) {
+    do throws(Errno) { try FileSystemCall.unlink(at: fromTop.raw, from.name.pointer) } catch {
+      try? FileSystemCall.rename(
+        at: fromTop.raw, from.name.pointer, to: toTop.raw, to.name.pointer,
+        flags: FileSystemCall.RenameFlag.exchange)
+      throw error
+    }
   }
 
   private func didMove(
