@@ -21,7 +21,8 @@ struct UnionFSSwift: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Mount.self, Umount.self, Which.self, Check.self, Images.self, TagImage.self, Rmi.self,
+      Mount.self, Umount.self, Which.self, Check.self, Convert.self, Images.self, TagImage.self,
+      Rmi.self,
       Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
       Prune.self, Load.self, Save.self, Import.self, Export.self, Diff.self, Commit.self, Run.self,
       Build.self, Squash.self,

@@ -106,6 +106,33 @@ struct Containers {
       try shell("tar", "-tf", "\(tar)") == "etc/\netc/.wh.group\nn\n")
   }
 
+  @Test func aLayerThatWasConvertedIsToldAndPackedAsBefore() throws {
+    let store = try TestStore()
+    try (store.base / "etc/old/deep").parent.mkdir()
+    try (store.base / "etc/old/deep").write("old")
+    try store.importBase()
+    try store.output(
+      "run", "--name", "c1", "base", "/bin/sh", "-c",
+      "rm /etc/group; rm -r /etc/old; mkdir /etc/old; echo n > /etc/old/n")
+    let layer = try #require(
+      try (store.root / "aufs/diff").names().map { store.root / "aufs/diff" / Path($0) }
+        .first { ($0 / "etc/.wh.group").exists })
+    func told() throws -> (String, String) {
+      let tar = store.folder / "c.tar"
+      try shell(
+        "sh", "-c", "'\(Server.binary)' diff --root '\(store.root)' --tar c1 > '\(tar)'")
+      return (try store.output("diff", "c1"), try shell("tar", "-tf", "\(tar)"))
+    }
+    let before = try told()
+    #expect(before.0.contains("D /etc/group\n"))
+    for format in ["overlay", "aufs"] {
+      try shell(Server.binary, "convert", "--to", format, "\(layer)")
+      #expect((layer / "etc/.wh.group").exists == (format == "aufs"))
+      let after = try told()
+      #expect(after.0 == before.0 && after.1 == before.1, "\(format)")
+    }
+  }
+
   @Test func whatCannotRunLeavesNothing() throws {
     let store = try TestStore()
     try store.importBase()
