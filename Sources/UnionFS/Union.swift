@@ -56,7 +56,8 @@ final class Union: @unchecked Sendable {
     needsIndexes = branches.branches.contains(where: \.holdsMarkedWhiteouts)
     hiddenLinks = HiddenLinks(branches, numbers: numbers)
     top = try branches.writable.map { (branch) throws(Errno) in
-      try Self.openTop(branch, durability: configuration.durability)
+      try Self.openTop(
+        branch, durability: configuration.durability, whiteouts: configuration.whiteouts)
     }
     // A quarter of the descriptors for directories, the rest for open files.
     let limit = Int(min(ProcessCall.raiseDescriptorLimit(), 1 << 20))
@@ -95,7 +96,7 @@ final class Union: @unchecked Sendable {
   }
 
   private static func openTop(
-    _ branch: Branch, durability: UnionConfiguration.Durability
+    _ branch: Branch, durability: UnionConfiguration.Durability, whiteouts: WhiteoutFormat
   ) throws(Errno) -> Top {
     // What is made at its root the first time is no change of the branch.
     let before = try FileSystemCall.status(of: branch.root)
@@ -114,7 +115,7 @@ final class Union: @unchecked Sendable {
       case .volatile: .nothing
       }
     return Top(
-      area: area, whiteouts: try Whiteouts(on: branch, area: area),
+      area: area, whiteouts: try Whiteouts(on: branch, area: area, format: whiteouts),
       copyUp: CopyUp(area: area, flushing: flushing), pseudoLinks: try PseudoLinks(on: branch))
   }
 

@@ -64,6 +64,8 @@ public struct UnionConfiguration: Sendable {
   public var readers = Readers.coherent
   public var serving = Serving.near
   public var directoryRename = DirectoryRename.materialise
+  /// How the top branch says that a name is gone.
+  public var whiteouts = WhiteoutFormat.aufs
   /// `.wh.NAME` entries are listed and can be looked at. Only for a union that nothing changes.
   public var showsWhiteouts = false
   /// statfs(2) tells the sum of the branches' file systems instead of the top branch's.

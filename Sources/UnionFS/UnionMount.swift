@@ -25,7 +25,7 @@ public final class UnionMount: Sendable {
       let path = branches[0].specification.path
       throw Failure(
         Self.code(of: error), "the branch \(path) cannot be used: \(error)",
-        advice: Self.advice(for: error))
+        advice: Self.advice(for: error, configuration))
     }
     session = try Self.mount(union, configuration)
   }
@@ -56,8 +56,15 @@ public final class UnionMount: Sendable {
     error == .permissionDenied || error == .notPermitted ? .permission : .failed
   }
 
-  private static func advice(for error: Errno) -> String {
+  private static func advice(
+    for error: Errno, _ configuration: UnionConfiguration
+  ) -> String {
     switch error {
+    case .notSupported, .notSupportedOnSocket, .invalidArgument,
+      .notPermitted
+    where configuration.whiteouts == .overlay && !configuration.readOnly:
+      "whiteout=overlay needs character devices 0/0, attributes and renameat2 on its file system; "
+        + "mount with whiteout=aufs"
     case .permissionDenied, .notPermitted:
       "the top branch must be writable for this user, and on no union's mount"
     case .noSpace: "make room on its file system"

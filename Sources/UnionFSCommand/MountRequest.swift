@@ -71,6 +71,7 @@ struct MountRequest {
     configuration.serving = options.serving
     configuration.durability = options.durability
     configuration.directoryRename = options.directoryRename
+    configuration.whiteouts = options.whiteouts
     configuration.mountOptions = options.words(
       forUser: user, readOnly: configuration.readOnly)
     return configuration

@@ -92,6 +92,9 @@ import UnionFS
     #expect(options.flags == ["sync"])
     #expect(throws: Failure.self) { try parse("sync=sometimes") }
     #expect(throws: Failure.self) { try parse("readers=slow") }
+    #expect(try parse("").whiteouts == .aufs)
+    #expect(try parse("whiteout=aufs,whiteout=overlay").whiteouts == .overlay)
+    #expect(throws: Failure.self) { try parse("whiteout=docker") }
     #expect(throws: Failure.self) { try parse("max_read=many") }
     #expect(throws: Failure.self) { try parse("fsname=") }
     #expect(throws: Failure.self) { try parse("allow_other,allow_root") }

@@ -4,11 +4,15 @@ import Testing
 
 /// Each system call of the server fails in turn.
 @Suite struct FailTests {
-  @Test(arguments: Scenario.chosen(Scenario.changes + Scenario.readings))
-  func aFailureOfAnyCallReachesTheCallerAndChangesNothing(_ scenario: Scenario) throws {
-    let reference = try Reference(scenario)
+  @Test(arguments: Scenario.chosen(Scenario.changes + Scenario.readings), Scenario.formats)
+  func aFailureOfAnyCallReachesTheCallerAndChangesNothing(
+    _ scenario: Scenario, _ format: String
+  ) throws {
+    let options = ["whiteout=\(format)"]
+    let reference = try Reference(scenario, options)
     let cases = Fault.all(calls: reference.calls + 2)
-    try withUnion(scenario.branches(cases.map(\.folder)), mounted: false, checks: scenario.checks) {
+    let branches = scenario.branches(cases.map(\.folder))
+    try withUnion(branches, options: options, mounted: false, checks: scenario.checks) {
       u throws in
       u.environment = Faults.environment
       try u.mount()

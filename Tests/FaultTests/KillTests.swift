@@ -4,12 +4,14 @@ import Testing
 /// The server is killed before each of its system calls in turn. What is there at the next mount is
 /// the state before the operation or the one after it.
 @Suite struct KillTests {
-  @Test(arguments: Scenario.chosen(Scenario.changes))
-  func aKillAtAnyCallLeavesTheOldStateOrTheNewOne(_ scenario: Scenario) throws {
-    let reference = try Reference(scenario)
+  @Test(arguments: Scenario.chosen(Scenario.changes), Scenario.formats)
+  func aKillAtAnyCallLeavesTheOldStateOrTheNewOne(_ scenario: Scenario, _ format: String) throws {
+    let options = ["whiteout=\(format)"]
+    let reference = try Reference(scenario, options)
     let calls = 1...(reference.calls + 4)
     let branches = scenario.branches(calls.map { "\($0)" })
-    try withUnion(branches, mounted: false, checks: scenario.checks) { u throws in
+    try withUnion(branches, options: options, mounted: false, checks: scenario.checks) {
+      u throws in
       u.environment = Faults.environment
       try u.mount()
       for call in calls where try !kill(u, scenario, reference, at: call) { return }

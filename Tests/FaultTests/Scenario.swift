@@ -52,6 +52,12 @@ struct Scenario: Sendable, CustomTestStringConvertible {
   /// nothing.
   var checks: Checks { lower.contains(where: \.isHardLink) ? Checks.all.subtracting(.model) : .all }
 
+  /// In which formats of whiteouts the top branch is written, and what is there before is made.
+  static let formats: [String] = {
+    let wanted = currentEnvironment["UNIONFS_TEST_FORMAT"]
+    return wanted.map { [$0] } ?? ["aufs", "overlay"]
+  }()
+
   /// The complete matrix takes minutes: `scripts/test-faults` runs it.
   static let isComplete = currentEnvironment["UNIONFS_TEST_FULL"] == "1"
 
@@ -71,10 +77,11 @@ struct Reference {
   /// How many system calls the server made.
   let calls: Int
 
-  init(_ scenario: Scenario) throws {
+  init(_ scenario: Scenario, _ options: [String] = []) throws {
     var found: ([String], [String], String, Int)?
     let branches = scenario.branches(["case", "first"])
-    try withUnion(branches, mounted: false, checks: scenario.checks) { u throws in
+    try withUnion(branches, options: options, mounted: false, checks: scenario.checks) {
+      u throws in
       u.environment = Faults.environment
       // The state before is taken from a folder of its own: a walk would warm the case's.
       try u.mount()
@@ -128,6 +135,8 @@ func failure(of body: () throws -> Void) throws -> Errno? {
 extension Union {
   /// What the work area holds beside its table of inode numbers.
   func leftovers() throws -> [String] {
-    try (top / ".wh..wh.unionfs").names().filter { $0 != "inodes" }
+    // A device of which whiteouts are links stays there.
+    let lasting = writesOverlay ? ["inodes", "whiteout"] : ["inodes"]
+    return try (top / ".wh..wh.unionfs").names().filter { !lasting.contains($0) }
   }
 }

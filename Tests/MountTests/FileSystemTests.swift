@@ -4,7 +4,7 @@ import Testing
 
 /// Branches on file systems that lack something.
 @Suite(.mounts, .rulesOfAufs) struct FileSystems {
-  @Test func aBranchThatKnowsNoACLsIsReadAndChanged() throws {
+  @Test(.formatOfAufs) func aBranchThatKnowsNoACLsIsReadAndChanged() throws {
     for branches in [
       [.rw(), .lower([.file("d/f", "F").owned(7, 8)]).onRamfs()],
       [.rw([.file("d/f", "F").owned(7, 8)]).onRamfs(), .lower()],

@@ -23,7 +23,7 @@ import Testing
     }
   }
 
-  @Test func namesOfAufsItselfAreNeverListed() throws {
+  @Test(.formatOfAufs) func namesOfAufsItselfAreNeverListed() throws {
     try withUnion(
       [
         .rw([.whiteout("a"), .file("d/x")]),

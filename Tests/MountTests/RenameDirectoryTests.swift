@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test func aMergedDirectoryMovesAsItLooks() throws {
+  @Test(.formatOfAufs) func aMergedDirectoryMovesAsItLooks() throws {
     try withUnion(
       top: [.file("d/top", "0"), .whiteout("d/gone"), .opaque("d/o"), .file("d/o/new", "0")],
       lower: [.file("d/gone", "1"), .file("d/one", "1"), .file("d/o/old", "1")],
@@ -138,7 +138,7 @@ import Testing
     }
   }
 
-  @Test func anObserverSeesOneOfTheTwoNamesComplete() throws {
+  @Test(.formatOfAufs) func anObserverSeesOneOfTheTwoNamesComplete() throws {
     let items = (0..<200).map { Item.file("d/f\($0)", "\($0)") }
     try withUnion(lower: items) { u throws in
       let (old, new, done) = (u / "d", u / "e", Shared(false))

@@ -65,7 +65,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["p", "l", "c", "s"])
+  @Test(.formatOfAufs, arguments: ["p", "l", "c", "s"])
   func everyTypeOfLowerFileCanBeRenamed(name: String) throws {
     try withUnion(lower: [
       .special("p", .fifo, mode: 0o640), .special("s", .socket),

@@ -34,7 +34,7 @@ import Testing
     }
   }
 
-  @Test func whiteoutsOfAPlainBranchDoNotFillADirectory() throws {
+  @Test(.formatOfAufs) func whiteoutsOfAPlainBranchDoNotFillADirectory() throws {
     try withUnion([.rw(), .plain([.whiteout("d/x"), .opaque("d")])]) { u throws in
       try u.expect(view: ["d/"])
       try (u / "d").rmdir()

@@ -13,7 +13,7 @@ import Testing
     }
   }
 
-  @Test func onPlainReadOnlyBranchesWhiteoutsAndMarksHideNothing() throws {
+  @Test(.formatOfAufs) func onPlainReadOnlyBranchesWhiteoutsAndMarksHideNothing() throws {
     try withUnion(
       [
         .rw(), .plain([.whiteout("a"), .opaque("d"), .file("d/x", "1")]),
@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func whereABranchHoldsBothTheRealEntryWinsAndTheRestIsHidden() throws {
+  @Test(.formatOfAufs) func whereABranchHoldsBothTheRealEntryWinsAndTheRestIsHidden() throws {
     try withUnion(
       lower: [.file("f", "1"), .whiteout("f"), .file("d/a", "1"), .whiteout("d")],
       [.file("f", "2"), .file("d/b", "2")]
@@ -66,7 +66,7 @@ import Testing
     }
   }
 
-  @Test func aWhiteoutIsAnEmptyReadOnlyLinkOfTheBase() throws {
+  @Test(.formatOfAufs) func aWhiteoutIsAnEmptyReadOnlyLinkOfTheBase() throws {
     try withUnion(lower: [.file("a"), .file("b"), .file("d/c"), .file("o/x")]) { u throws in
       for name: Path in ["a", "b", "d/c"] { try (u / name).unlink() }
       try shell("rm", "-r", "\(u / "o")")
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test func withoutLinksOfTheBaseWhiteoutsAreFilesOfTheirOwn() throws {
+  @Test(.formatOfAufs) func withoutLinksOfTheBaseWhiteoutsAreFilesOfTheirOwn() throws {
     try withUnion(
       [.rw([]), .lower([.file("a")])], checks: .all
     ) { u throws in
@@ -148,7 +148,7 @@ import Testing
     }
   }
 
-  @Test(.rulesOfAufs) func withShwhWhiteoutsAreShown() throws {
+  @Test(.formatOfAufs, .rulesOfAufs) func withShwhWhiteoutsAreShown() throws {
     try withUnion(
       [
         .lower([.whiteout("a"), .whiteout("d/x"), .file("d/y", "Y"), .opaque("e"), .file("e/z")]),
@@ -183,7 +183,7 @@ import Testing
 
   /// The name of a long whiteout is a hash that anything may have: what is none, or names another, hides
   /// nothing, and is not opened.
-  @Test func whatOnlyHasALongWhiteoutsNameHidesNothing() throws {
+  @Test(.formatOfAufs) func whatOnlyHasALongWhiteoutsNameHidesNothing() throws {
     let long = Path(String(repeating: "n", count: 255))
     try withUnion(
       [

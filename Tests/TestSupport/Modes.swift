@@ -17,6 +17,9 @@ public enum Modes {
   /// Whether a lower file that is open to be read shows what is written to it later, also a large one.
   public static let readersAreCoherent = !hasPassthrough || !options.contains("readers=fast")
 
+  /// Whether whiteouts and opaque directories are written as overlayfs has them.
+  public static let writesOverlay = options.contains("whiteout=overlay")
+
   private static let kernel: (Int, Int) = {
     var name = utsname()
     guard uname(&name) == 0 else { return (0, 0) }

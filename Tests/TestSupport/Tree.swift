@@ -8,8 +8,16 @@ public func tree(of root: Path) throws(Errno) -> [String] {
 }
 
 /// As `tree(of:)`, of a branch: without aufs's four own entries at the root.
-public func diskTree(_ branch: Path) throws(Errno) -> [String] {
-  try walk(branch, skip: ownEntries).map(\.line)
+///
+/// - Parameter asAufs: whiteouts and opaque directories of overlayfs read as aufs's.
+public func diskTree(_ branch: Path, asAufs: Bool = false) throws(Errno) -> [String] {
+  let nodes = try walk(branch, skip: ownEntries)
+  guard asAufs else { return nodes.map(\.line) }
+  var lines = nodes.map(\.lineOfAufs)
+  for node in nodes where node.status.kind == .directory {
+    if try (branch / node.path).isMarkedOpaque { lines.append("\(node.path)/.wh..wh..opq") }
+  }
+  return lines
 }
 
 /// What a writable branch's root holds for the file system itself.

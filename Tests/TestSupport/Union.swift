@@ -86,6 +86,12 @@ public final class Union {
   /// What a writable branch's root holds for the file system itself.
   public let own = ownEntries
 
+  /// Whether whiteouts and opaque directories are written as overlayfs has them; the fixture's are so then,
+  /// too.
+  public var writesOverlay: Bool {
+    (Modes.options + options).last { $0.hasPrefix("whiteout=") } == "whiteout=overlay"
+  }
+
   /// A path in the mount.
   public static func / (union: Union, path: Path) -> Path { union.mnt / path }
 
@@ -115,7 +121,8 @@ public final class Union {
     }
     for (path, branch) in zip(branches, specification) {
       try build(
-        branch.items, in: path, owner: owner, marks: Backend.isOurs ? .aufs : .overlayfs)
+        branch.items, in: path, owner: owner,
+        marks: Backend.isOurs && !writesOverlay ? .aufs : .overlayfs)
     }
     before = try lowerIndices.map(snapshot)
     whiteoutsBefore = try hasWritableTop ? Set(newWhiteouts()) : []
@@ -193,7 +200,7 @@ public final class Union {
       #expect(shown == view.sorted(), sourceLocation: location)
     }
     if let top, Backend.isOurs {
-      let held = try diskTree(self.top).sorted()
+      let held = try diskTree(self.top, asAufs: writesOverlay).sorted()
       #expect(held == top.sorted(), "on the top branch", sourceLocation: location)
     }
   }
@@ -235,7 +242,7 @@ public final class Union {
   /// The hidden names' paths of every whiteout on the top branch.
   private func newWhiteouts() throws(Errno) -> [Path] {
     var found: [Path] = []
-    for node in try walk(top) {
+    for node in try walk(top, skip: ownEntries) {
       let name = Path(bytes: node.path.name)
       if name.bytes.starts(with: Array(".wh..wh.long.".utf8)) {
         found.append(node.path.parent / Path(bytes: try (top / node.path).bytesOfFile()))
@@ -328,6 +335,11 @@ extension Trait where Self == ConditionTrait {
     .enabled(
       if: geteuid() == 0 && Path("/dev/fuse").exists,
       "needs root, and /dev/fuse, which `modprobe fuse` gives")
+  }
+
+  /// For what looks at whiteouts of aufs's format on disk.
+  public static var formatOfAufs: Self {
+    .enabled(if: !Modes.writesOverlay, "whiteouts have another format in this run")
   }
 
   /// For what kernel overlayfs, on which expectations are tried, does in another way.

@@ -255,8 +255,10 @@ extension BranchConversion {
       guard book.tellsNothing else { return false }
       let area = try Bookkeeping.open(name, in: branch.root)
       defer { FileSystemCall.close(area) }
-      do throws(Errno) { try FileSystemCall.unlink(at: area, ReservedName.inodeTable) } catch {
-        if error != .noSuchFileOrDirectory { throw error }
+      for name in [ReservedName.inodeTable, ReservedName.whiteoutDevice] {
+        do throws(Errno) { try FileSystemCall.unlink(at: area, name) } catch {
+          if error != .noSuchFileOrDirectory { throw error }
+        }
       }
     }
     try FileSystemCall.removeDirectory(at: branch.root, raw)
@@ -267,9 +269,8 @@ extension BranchConversion {
 extension Bookkeeping {
   /// Whether the work area holds no more than a table without a number.
   fileprivate var tellsNothing: Bool {
-    guard case .holds(let names) = workArea, names.allSatisfy({ $0 == Self.table }) else {
-      return false
-    }
+    let own = [Self.table, Array("whiteout".utf8)]
+    guard case .holds(let names) = workArea, names.allSatisfy(own.contains) else { return false }
     switch table {
     case .absent: return true
     case .read(let survey):

@@ -7,7 +7,8 @@ public enum WhiteoutFormat: String, Sendable, CaseIterable {
   /// A character device 0/0 and an attribute.
   case overlay
 
-  var form: WhiteoutForms { self == .aufs ? .aufs : .overlay }
+  /// What a whiteout in it is.
+  public var form: WhiteoutForms { self == .aufs ? .aufs : .overlay }
 }
 
 /// One change of a directory. Both formats count in every branch that honours any, so the new form comes

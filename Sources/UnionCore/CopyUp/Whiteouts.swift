@@ -1,19 +1,29 @@
 internal import SystemCalls
 public import SystemPackage
 
-/// Makes and removes whiteouts and opaque markers on the writable branch. A whiteout is a hard link
-/// to the branch's `.wh..wh.aufs`, so that a thousand of them use one inode.
+/// Makes and removes whiteouts and opaque marks on the writable branch, in one of two formats. A whiteout
+/// is a hard link to the branch's `.wh..wh.aufs`, or to a device in the work area, so that a thousand of
+/// them use one inode.
 public final class Whiteouts: @unchecked Sendable {
+  /// Which is written. Both are read.
+  public let format: WhiteoutFormat
+  let area: WorkArea
+  let links: Bool
   private let root: CInt
-  private let area: WorkArea
-  private let linksToBase: Bool
 
-  /// Makes the base where there is none.
-  public init(on branch: Branch, area: WorkArea) throws(Errno) {
+  /// Makes the base where there is none. To overlayfs's format: an error where the file system, or this
+  /// user, cannot make it.
+  public init(
+    on branch: Branch, area: WorkArea, format: WhiteoutFormat = .aufs
+  ) throws(Errno) {
     root = branch.root
     self.area = area
-    linksToBase = branch.specification.linksWhiteouts
-    if linksToBase { try makeBase() }
+    self.format = format
+    links = branch.specification.linksWhiteouts
+    switch format {
+    case .aufs: if links { try makeBase() }
+    case .overlay: try tryOut()
+    }
   }
 
   private func makeBase() throws(Errno) {
@@ -31,8 +41,10 @@ public final class Whiteouts: @unchecked Sendable {
     try FileSystemCall.changeMode(of: file, 0o444)
   }
 
-  /// Hides `name` in `directory`; nothing where it is hidden already.
+  /// Hides `name` in `directory`, which to overlayfs's format must hold no entry of it; nothing where it is
+  /// hidden already.
   public func hide(_ name: Name, in directory: CInt) throws(Errno) {
+    if format == .overlay { return try hideInPlace(name, in: directory) }
     try area.inodes.expectMarkers()
     if name.needsLongWhiteout { return try hideLong(name, in: directory) }
     try name.withWhiteoutName { whiteout throws(Errno) in try make(whiteout, in: directory) }
@@ -41,10 +53,21 @@ public final class Whiteouts: @unchecked Sendable {
   /// Makes `directory` opaque; nothing where it is so already.
   public func makeOpaque(_ directory: CInt) throws(Errno) {
     try area.inodes.expectMarkers()
-    try make(ReservedName.opaque, in: directory)
+    switch format {
+    case .aufs: try make(ReservedName.opaque, in: directory)
+    case .overlay: try OverlayMarks.makeOpaque(directory)
+    }
   }
 
-  /// Shows `name` again; nothing where it was not hidden.
+  /// Takes back what `makeOpaque` made.
+  public func unmakeOpaque(_ directory: CInt) throws(Errno) {
+    switch format {
+    case .aufs: try FileSystemCall.unlink(at: directory, ReservedName.opaque)
+    case .overlay: try OverlayMarks.removeOpaque(from: directory)
+    }
+  }
+
+  /// Removes the whiteout of aufs's format; nothing where there is none.
   public func show(_ name: Name, in directory: CInt) throws(Errno) {
     do throws(Errno) {
       try name.withWhiteoutName { whiteout throws(Errno) in
@@ -55,11 +78,11 @@ public final class Whiteouts: @unchecked Sendable {
 
   private func make(_ whiteout: CName, in directory: CInt) throws(Errno) {
     do throws(Errno) {
-      guard linksToBase else { return try makeEmptyFile(at: directory, whiteout) }
+      guard links else { return try makeEmptyFile(at: directory, whiteout) }
       try FileSystemCall.link(at: root, ReservedName.whiteoutBase, to: directory, whiteout)
     } catch {
       if error == .fileExists { return }
-      guard linksToBase else { throw error }
+      guard links else { throw error }
       try makeOtherwise(whiteout, in: directory, after: error)
     }
   }

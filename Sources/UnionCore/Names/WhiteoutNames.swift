@@ -47,6 +47,8 @@ public enum ReservedName {
   public static var pseudoLinks: CName { cName(".wh..wh.plnk") }
   public static var workArea: CName { cName(".wh..wh.unionfs") }
   public static var inodeTable: CName { cName("inodes") }
+  /// In the work area: what whiteouts of overlayfs are links to.
+  static var whiteoutDevice: CName { cName("whiteout") }
   /// The directory itself.
   public static var itself: CName { cName("") }
   public static var here: CName { cName(".") }

@@ -141,11 +141,17 @@ extension Union {
 
   /// Removes the whiteouts of either form, other `.wh.` names and marks of a directory of the top branch;
   /// its times stay.
+  ///
+  /// - Parameters:
+  ///   - keepsOpaque: what makes it opaque stays.
+  ///   - keepsMark: overlayfs's attribute does.
   func removeMarkers(
-    in directory: CInt, keepsOpaque: Bool = false, subdirectory: ([CChar]) -> Void = { _ in }
+    in directory: CInt, keepsOpaque: Bool = false, keepsMark: Bool = false,
+    subdirectory: ([CChar]) -> Void = { _ in }
   ) throws(Errno) {
     var markers: [[CChar]] = []
-    let isMarked = keepsOpaque ? false : try branches[0].marks(of: directory).isOpaque
+    let keepsAttribute = keepsOpaque || keepsMark
+    let isMarked = keepsAttribute ? false : try branches[0].marks(of: directory).isOpaque
     try forEachEntry(of: directory) { bytes, kind, _ throws(Errno) in
       if !bytes.hasWhiteoutPrefix {
         if kind == .directory {

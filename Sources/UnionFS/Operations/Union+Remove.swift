@@ -5,7 +5,7 @@ internal import SystemPackage
 internal import UnionCore
 
 // Taking names away. Where a lower branch would show the name, the whiteout comes first: a crash in
-// between leaves the entry, which wins.
+// between leaves the entry, which wins. One of overlayfs takes the entry's place in the same step.
 
 extension Union {
   func unlink(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) {
@@ -27,11 +27,17 @@ extension Union {
     let leaving = leaving(branch, attributes)
     if let counted = leaving.counted { try top.area.inodes.expectLinkCount(of: counted) }
     try top.area.inodes.whileForgetting(top: leaving.forgotten) { () throws(Errno) in
-      try hiding(name, state, in: target.raw, top) { () throws(Errno) in
-        if branch == 0 { try FileSystemCall.unlink(at: target.raw, name.pointer) }
+      if replaces(state, top) {
+        try replacing(in: target.raw, top) { () throws(Errno) in
+          try top.whiteouts.replace(name, in: target.raw)
+        }
+      } else {
+        try hiding(name, state, in: target.raw, top) { () throws(Errno) in
+          if branch == 0 { try FileSystemCall.unlink(at: target.raw, name.pointer) }
+        }
       }
     }
-    directory.index?.hide(name, whiteout: state.lowerShows)
+    directory.index?.hide(name, whiteouts: whiteouts(afterHiding: state, top))
     didUnlink(directory, name, leaving)
   }
 
@@ -66,6 +72,25 @@ extension Union {
       }
     }
     if hides && top.copyUp.flushing == .everything { try top.copyUp.syncDirectory(target) }
+  }
+
+  /// Whether a name's whiteout takes the place of its entry on the top branch.
+  func replaces(_ state: NameState, _ top: Top) -> Bool {
+    top.whiteouts.format == .overlay && state.isOnTop && state.lowerShows && !state.hasTopWhiteout
+  }
+
+  /// Does what hides a name and takes its entry away in one step.
+  func replacing(
+    in target: CInt, _ top: Top, _ body: () throws(Errno) -> Void
+  ) throws(Errno) {
+    try hiddenLinks.whileChanging(body)
+    if top.copyUp.flushing == .everything { try top.copyUp.syncDirectory(target) }
+  }
+
+  /// What the top branch holds of a name that was hidden.
+  func whiteouts(afterHiding state: NameState, _ top: Top) -> WhiteoutForms {
+    guard state.lowerShows else { return [] }
+    return state.hasTopWhiteout ? state.topWhiteouts : top.whiteouts.format.form
   }
 
   /// What is to be known of a file that is about to lose a name.
@@ -143,7 +168,9 @@ extension Union {
     try lockToWrite(removed)
     defer { removed.lock.unlock() }
     // One that is on the top branch only is tried first and looked into only where that fails.
-    let isPure = removed.index == nil && removed.isOnTop && removed.branches.count == 1
+    let isReplaced = replaces(state, top)
+    let isPure =
+      removed.index == nil && removed.isOnTop && removed.branches.count == 1 && !isReplaced
     let target = try topDescriptor(directory)
     if !isPure { try checkEmpty(removed, target.raw, name) }
     let place = branch == 0 ? target : try descriptor(directory, branch)
@@ -152,11 +179,18 @@ extension Union {
     _ = try descriptor(removed, branch)
     let forgotten = branch == 0 ? attributes : nil
     try top.area.inodes.whileForgetting(top: forgotten) { () throws(Errno) in
-      try hiding(name, state, in: target.raw, top) { () throws(Errno) in
-        if branch == 0 { try removeEmptied(removed, target.raw, name, top) }
+      if isReplaced {
+        try replacing(in: target.raw, top) { () throws(Errno) in
+          try prepareToMove(target.raw, name)
+          try top.whiteouts.replaceDirectory(name, in: target.raw)
+        }
+      } else {
+        try hiding(name, state, in: target.raw, top) { () throws(Errno) in
+          if branch == 0 { try removeEmptied(removed, target.raw, name, top) }
+        }
       }
     }
-    directory.index?.hide(name, whiteout: state.lowerShows)
+    directory.index?.hide(name, whiteouts: whiteouts(afterHiding: state, top))
     didRemove(removed, directory, name, attributes)
   }
 
@@ -190,11 +224,7 @@ extension Union {
     } catch {
       guard error == .directoryNotEmpty || error == .fileExists else { throw error }
       try checkEmpty(removed, target, name)
-      let mode = try FileSystemCall.status(at: target, name.pointer).permissions
-      if !overridesModes && mode & 0o700 != 0o700 {
-        // Moving a directory changes its `..`, and what is in it has to go.
-        try FileSystemCall.changeMode(at: target, name.pointer, mode | 0o700)
-      }
+      try prepareToMove(target, name)
       do throws(Errno) { try top.area.discardDirectory(at: target, name.pointer) } catch {
         guard error == .improperLink else { throw error }
         // On a file system that is mounted inside the branch it is emptied in its place: with the
@@ -202,6 +232,15 @@ extension Union {
         try emptyOfMarkers(target, name)
         try FileSystemCall.removeDirectory(at: target, name.pointer)
       }
+    }
+  }
+
+  /// Moving a directory changes its `..`, and what is in it has to go.
+  private func prepareToMove(_ target: CInt, _ name: Name) throws(Errno) {
+    if overridesModes { return }
+    let mode = try FileSystemCall.status(at: target, name.pointer).permissions
+    if mode & 0o700 != 0o700 {
+      try FileSystemCall.changeMode(at: target, name.pointer, mode | 0o700)
     }
   }
 

@@ -6,7 +6,8 @@ internal import UnionCore
 
 // Renaming. What is renamed is brought to the top branch first; then the steps, each of which leaves
 // either the old view or the new one:
-//   1. the source's whiteout, where a lower branch shows the source (the entry still wins);
+//   1. the source's whiteout, where a lower branch shows the source (the entry still wins); one of
+//      overlayfs comes with 4., by RENAME_WHITEOUT or as what changes places;
 //   2. a moved directory is made opaque where a lower one stands at the target;
 //   3. a replaced empty directory is emptied on disk behind a whiteout of its own name;
 //   4. one renameat2; a directory changes places with a whiteout of overlayfs, which has the target's name;
@@ -175,14 +176,18 @@ extension Union {
     }
     do throws(Errno) {
       try top.area.inodes.whileForgetting(top: lost?.forgotten) { () throws(Errno) in
-        try hiding(from.name, source, in: fromTop.raw, top) { () throws(Errno) in
+        try leaving(from.name, source, in: fromTop.raw, top) { () throws(Errno) in
           if replaced != nil && target.isOnTop { try emptyOnDisk(to, target, toTop.raw, top) }
           if let old, old.0.isRegular, old.0.linkCount == 1 { holdReplaced(to, old.1, old.2) }
           let isOver = moved != nil && target.topWhiteouts.contains(.overlay)
-          let flags = isOver ? FileSystemCall.RenameFlag.exchange : 0
+          let leaves = replaces(source, top)
+          let flags =
+            isOver
+            ? FileSystemCall.RenameFlag.exchange
+            : leaves ? FileSystemCall.RenameFlag.whiteout : 0
           try renameOnDisk(from, to, fromTop, toTop, isDirectory: moved != nil, flags: flags) {
             () throws(Errno) in
-            if isOver { try removeExchanged(from, to, fromTop, toTop) }
+            if isOver && !leaves { try removeExchanged(from, to, fromTop, toTop) }
             didMove(from, to, source, target, replaced, lost)
           }
         }
@@ -192,9 +197,9 @@ extension Union {
       throw error
     }
     // The entry wins over the whiteout already; one that cannot be removed is only needless.
-    if target.topWhiteouts.contains(.aufs)
-      || (replaced != nil && target.isOnTop && target.lowerShows)
-    {
+    let wasEmptied =
+      top.whiteouts.format == .aufs && replaced != nil && target.isOnTop && target.lowerShows
+    if target.topWhiteouts.contains(.aufs) || wasEmptied {
       try? hiddenLinks.whileChanging { () throws(Errno) in
         try top.whiteouts.show(to.name, in: toTop.raw)
       }
@@ -250,9 +255,8 @@ extension Union {
 
   private func unmakeOpaque(_ directory: Directory) throws(Errno) {
     let own = try topDescriptor(directory)
-    try keepingTimes(of: own.raw) { () throws(Errno) in
-      try FileSystemCall.unlink(at: own.raw, ReservedName.opaque)
-    }
+    guard let top else { return }
+    try keepingTimes(of: own.raw) { () throws(Errno) in try top.whiteouts.unmakeOpaque(own.raw) }
   }
 
   /// A file that is replaced stays readable for whoever has looked it up and opens it next: its
@@ -277,18 +281,29 @@ extension Union {
     }
   }
 
+  /// Makes a source's whiteout before what takes it away, unless it comes in the same step.
+  private func leaving(
+    _ name: Name, _ source: NameState, in directory: CInt, _ top: Top,
+    _ body: () throws(Errno) -> Void
+  ) throws(Errno) {
+    guard replaces(source, top) else { return try hiding(name, source, in: directory, top, body) }
+    try hiddenLinks.whileChanging(body)
+  }
+
   /// An empty directory of the top branch may hold whiteouts, over which rename(2) does not go. With
-  /// a whiteout of its own name nothing below shows in it, and they can go.
+  /// a whiteout of its own name, or opaque, nothing below shows in it, and they can go.
   private func emptyOnDisk(
     _ to: Side, _ target: NameState, _ directory: CInt, _ top: Top
   ) throws(Errno) {
-    if target.lowerShows && !target.hasTopWhiteout {
+    let marks = top.whiteouts.format == .overlay && target.lowerShows
+    if target.lowerShows && !target.hasTopWhiteout && !marks {
       try top.whiteouts.hide(to.name, in: directory)
     }
     let inside = try FileSystemCall.open(
       at: directory, to.name.pointer, OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow)
     defer { FileSystemCall.close(inside) }
-    try removeMarkers(in: inside)
+    if marks { try top.whiteouts.makeOpaque(inside) }
+    try removeMarkers(in: inside, keepsMark: marks)
   }
 
   /// renameat2; where a directory moves, with the tree's lock, so that nobody walks along a name that
@@ -331,7 +346,9 @@ extension Union {
     nodes.move(
       from.slot, from: from.directory.slot, from.name, to: to.directory.slot, to.name)
     let number = nodes.lock.whileLocked { nodes.node(from.slot).pointee.inode }
-    from.directory.index?.hide(from.name, whiteout: source.lowerShows)
+    if let top {
+      from.directory.index?.hide(from.name, whiteouts: whiteouts(afterHiding: source, top))
+    }
     to.directory.index?.setTop(to.name, type: source.kind, inode: number, branches: [0])
   }
 

@@ -8,6 +8,7 @@ struct MountOptions: Equatable {
   var readOnly = false
   var durability = UnionConfiguration.Durability.auto
   var directoryRename = UnionConfiguration.DirectoryRename.materialise
+  var whiteouts = WhiteoutFormat.aufs
   var passthrough = UnionConfiguration.Passthrough.auto
   var writeback = UnionConfiguration.Writeback.auto
   var readers = UnionConfiguration.Readers.coherent
@@ -82,6 +83,7 @@ struct MountOptions: Equatable {
     case "writeback": writeback = try Self.choice(value, of: key)
     case "readers": readers = try Self.choice(value, of: key)
     case "serve": serving = try Self.choice(value, of: key)
+    case "whiteout": whiteouts = try Self.choice(value, of: key)
     case "rename": directoryRename = try Self.choice(value, of: key)
     case "sync": durability = try Self.choice(value, of: key)
     case "max_read" where UInt32(value) == nil:

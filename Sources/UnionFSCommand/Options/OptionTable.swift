@@ -93,7 +93,7 @@ enum OptionTable {
   static func nearest(to word: String) -> String? {
     let own = [
       "ro", "rw", "br", "dirs", "rename", "sync", "shwh", "sum", "passthrough", "writeback",
-      "readers", "serve",
+      "readers", "serve", "whiteout",
     ]
     let known = own + Array(words.keys) + Array(keys.keys) + Array(valued.keys)
     let ranked = known.map { (distance: editDistance($0, word), name: $0) }
