@@ -15,6 +15,8 @@ public final class UnionMount: Sendable {
   /// so the caller may still fork. Throws a `Failure` for a person; nothing is mounted then.
   public init(_ configuration: UnionConfiguration) throws(Failure) {
     mountPoint = configuration.mountPoint
+    // Hundreds of branches are more than the usual 1024 descriptors.
+    _ = ProcessCall.raiseDescriptorLimit()
     let branches = try BranchSet(
       configuration.branches, mountPoint: mountPoint, readOnly: configuration.readOnly)
     do throws(Errno) {

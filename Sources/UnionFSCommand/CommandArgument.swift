@@ -30,6 +30,12 @@ struct CommandArgument: ExpressibleByArgument, Equatable {
     return arguments
   }
 
+  /// The last component of the name by which the process was called.
+  static var programName: String {
+    guard CommandLine.argc > 0, let name = CommandLine.unsafeArgv[0] else { return "" }
+    return FilePath(platformString: name).lastComponent?.string ?? ""
+  }
+
   static func encode(_ bytes: [UInt8]) -> String {
     var text = ""
     var iterator = bytes.makeIterator()

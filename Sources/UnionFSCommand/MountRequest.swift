@@ -37,17 +37,22 @@ struct MountRequest {
       notes: options.notes + stack.notes, warnings: warnings)
   }
 
-  private func configuration(
-    _ branches: [BranchSpecification], mountPoint: FilePath
+  /// - Parameter names: what errors call the branches, where they are not counted.
+  func configuration(
+    _ branches: [BranchSpecification], mountPoint: FilePath, names: [String] = []
   ) throws(Failure) -> UnionConfiguration {
     var branches = branches
     for index in branches.indices {
       branches[index].path = try Disk.realDirectory(
-        branches[index].path, "directory of branch \(index + 1),")
+        branches[index].path,
+        names.isEmpty ? "directory of branch \(index + 1)," : names[index])
       if options.readOnly, branches[index].permission == .readWrite {
         // Its whiteouts go on hiding what they hid.
         branches[index].permission = .readOnly
         branches[index].honoursWhiteouts = true
+      }
+      if let work = branches[index].workDirectory {
+        branches[index].workDirectory = try Disk.realDirectory(work, "work directory")
       }
     }
     let real = try Disk.realDirectory(mountPoint, "mount point")

@@ -18,6 +18,7 @@ struct UnionFSSwift: ParsableCommand {
         unionfs-swift images --root /var/lib/docker
         unionfs-swift build -t web:1 . && unionfs-swift run --rm web:1
         unionfs-swift layers web:1
+        unionfs-swift overlay -o lowerdir=/l2:/l1,upperdir=/u,workdir=/w /mnt
       """,
     version: "0.1.0",
     subcommands: [
@@ -26,7 +27,7 @@ struct UnionFSSwift: ParsableCommand {
       Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
       Prune.self, Load.self, Save.self, Import.self, Export.self, Diff.self, Commit.self, Run.self,
       Build.self, Squash.self,
-      Layers.self,
+      Layers.self, Overlay.self,
     ])
 
   func run() throws {
@@ -43,7 +44,10 @@ struct SilentExit: Error {
 public func runUnionFSSwift() -> Never {
   Daemon.openStandardDescriptors()
   Faults.armFromEnvironment()
-  Daemon.exit(UnionFSSwift.status(of: CommandArgument.all))
+  // By the name of the program that it stands in for, also through a link.
+  let isOverlay = CommandArgument.programName == Overlay.programName
+  let verb = isOverlay ? [Overlay.configuration.commandName ?? "overlay"] : []
+  Daemon.exit(UnionFSSwift.status(of: verb + CommandArgument.all))
 }
 
 extension UnionFSSwift {

@@ -13,10 +13,13 @@ public final class Branch: Sendable {
   /// What overlayfs's attributes say of the root; nil where the branch honours none or its file system has
   /// none at all.
   private let rootMarks: OverlayMarks?
+  /// The directory that holds `.wh..wh.aufs` and what else is not part of the view: the root, or a
+  /// directory beside the branch on the same mount (`BranchSpecification.workDirectory`).
+  public let bookkeeping: CInt
 
   init(
     index: Int, specification: BranchSpecification, root: CInt, attributes: Attributes,
-    isWritable: Bool, marks: OverlayMarks?
+    isWritable: Bool, marks: OverlayMarks?, bookkeeping: CInt? = nil
   ) {
     self.index = index
     self.specification = specification
@@ -24,9 +27,16 @@ public final class Branch: Sendable {
     self.rootAttributes = attributes
     self.isWritable = isWritable
     rootMarks = marks
+    self.bookkeeping = bookkeeping ?? root
   }
 
-  deinit { FileSystemCall.close(root) }
+  deinit {
+    FileSystemCall.close(root)
+    if bookkeeping != root { FileSystemCall.close(bookkeeping) }
+  }
+
+  /// Whether nothing but the layer lies in the branch.
+  public var keepsBooksElsewhere: Bool { bookkeeping != root }
 
   public var honoursWhiteouts: Bool { specification.honoursWhiteouts }
 
@@ -94,7 +104,13 @@ public struct BranchSet: Sendable {
     }
     branches = opened
     try checkMountPoint(mountPoint, places: try checkNesting())
-    if let top = writable { try Self.lock(top) }
+    if let top = writable {
+      if top.keepsBooksElsewhere { try top.checkWorkDirectory(against: opened) }
+      try Self.lock(top.root, "the branch \(top.specification.path)")
+      if top.keepsBooksElsewhere, let work = top.specification.workDirectory {
+        try Self.lock(top.bookkeeping, "the work directory \(work)")
+      }
+    }
     branches = opened.map { $0.isWritable ? $0 : $0.throughPrivateMount() }
   }
 
@@ -111,7 +127,9 @@ public struct BranchSet: Sendable {
     }
     branches = opened
     _ = try checkNesting()
-    for branch in branches where locked.contains(branch.index) { try Self.lock(branch) }
+    for branch in branches where locked.contains(branch.index) {
+      try Self.lock(branch.root, "the branch \(branch.specification.path)")
+    }
   }
 
   /// Whether something writes to a branch through a mount now.
@@ -141,15 +159,26 @@ public struct BranchSet: Sendable {
     do throws(Errno) {
       let root = try FileSystemCall.open(
         path: specification.path, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.nonBlocking)
+      let isWritable = wantsWriting && !readOnly
       let branch = Branch(
         index: index, specification: specification, root: root,
-        attributes: try attributes(ofRoot: root), isWritable: wantsWriting && !readOnly,
-        marks: specification.honoursWhiteouts ? try OverlayMarks(ofRoot: root) : nil)
+        attributes: try attributes(ofRoot: root), isWritable: isWritable,
+        marks: specification.honoursWhiteouts ? try OverlayMarks(ofRoot: root) : nil,
+        bookkeeping: isWritable ? try openWorkDirectory(specification) : nil)
       if branch.isWritable, try FileSystemCall.fileSystem(of: root).isReadOnly {
         throw Errno.readOnlyFileSystem
       }
       return branch
     } catch { throw failure(of: error, path: path) }
+  }
+
+  /// nil where the branch's root serves for it.
+  private static func openWorkDirectory(
+    _ specification: BranchSpecification
+  ) throws(Errno) -> CInt? {
+    guard let work = specification.workDirectory else { return nil }
+    return try FileSystemCall.open(
+      path: work, OpenFlag.readOnly | OpenFlag.directory | OpenFlag.nonBlocking)
   }
 
   /// A file system may call all of its files immutable (erofs does) without the flag of chattr(1).
@@ -181,23 +210,22 @@ public struct BranchSet: Sendable {
 
   /// A server that has just been unmounted may still be on its way out: the lock is tried for a
   /// moment.
-  private static func lock(_ branch: Branch) throws(Failure) {
-    let path = branch.specification.path
+  private static func lock(_ directory: CInt, _ name: String) throws(Failure) {
     for attempt in 0...20 {
-      do throws(Errno) { return try FileSystemCall.lockExclusively(branch.root) } catch {
+      do throws(Errno) { return try FileSystemCall.lockExclusively(directory) } catch {
         guard error == .wouldBlock else {
-          throw Failure(.failed, "the branch \(path) cannot be locked: \(error)")
+          throw Failure(.failed, "\(name) cannot be locked: \(error)")
         }
       }
       if attempt < 20 { ProcessCall.pause(milliseconds: 25) }
     }
     throw Failure(
-      .busy, "the branch \(path) is written to by another mount",
+      .busy, "\(name) is written to by another mount",
       advice: "unmount that one first, or give this mount a top branch of its own")
   }
 
   /// A file's identity.
-  private struct Identity: Hashable {
+  struct Identity: Hashable {
     var device: UInt64
     var inode: UInt64
     init(_ attributes: Attributes) {
@@ -268,7 +296,7 @@ public struct BranchSet: Sendable {
   }
 
   /// The directories above one, up to the root.
-  private static func directories(above start: CInt) -> [Identity] {
+  static func directories(above start: CInt) -> [Identity] {
     var list: [Identity] = []
     var current = start
     defer { if current != start { FileSystemCall.close(current) } }

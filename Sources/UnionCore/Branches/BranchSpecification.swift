@@ -20,6 +20,9 @@ public struct BranchSpecification: Sendable, Equatable {
   public var honoursWhiteouts: Bool
   /// Whether whiteouts are hard links to one base file (false: aufs's `+nolwh`).
   public var linksWhiteouts: Bool
+  /// Where the union keeps what it needs besides the view of a branch that is `rw`, instead of at its root:
+  /// overlayfs's workdir, on the same mount. The branch then holds the layer and nothing else.
+  public var workDirectory: FilePath?
 
   public init(
     path: FilePath, permission: Permission, honoursWhiteouts: Bool? = nil,

@@ -16,7 +16,7 @@ public final class Whiteouts: @unchecked Sendable {
   public init(
     on branch: Branch, area: WorkArea, format: WhiteoutFormat = .aufs
   ) throws(Errno) {
-    root = branch.root
+    root = branch.bookkeeping
     self.area = area
     self.format = format
     links = branch.specification.linksWhiteouts

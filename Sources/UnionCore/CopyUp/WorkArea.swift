@@ -2,9 +2,9 @@ public import SystemCalls
 public import SystemPackage
 internal import Synchronization
 
-/// The directory `.wh..wh.unionfs` at the root of the writable branch: everything that is not yet, or
-/// no longer, part of the view lies here, on the same file system, so that one rename or link
-/// publishes it. What a crash leaves here is removed at the next mount.
+/// The directory `.wh..wh.unionfs` at the root of the writable branch, or in its work directory:
+/// everything that is not yet, or no longer, part of the view lies here, on the same file system, so that
+/// one rename or link publishes it. What a crash leaves here is removed at the next mount.
 public final class WorkArea: Sendable {
   public let descriptor: CInt
   public let inodes: InodeTable
@@ -15,13 +15,17 @@ public final class WorkArea: Sendable {
 
   /// Opens the work area, makes it where there is none, and empties it.
   public init(on branch: Branch) throws(Errno) {
+    let place = branch.bookkeeping
     do throws(Errno) {
-      try FileSystemCall.makeDirectory(at: branch.root, ReservedName.workArea, mode: 0o700)
+      try FileSystemCall.makeDirectory(at: place, ReservedName.workArea, mode: 0o700)
     } catch { if error != .fileExists { throw error } }
     descriptor = try FileSystemCall.open(
-      at: branch.root, ReservedName.workArea,
+      at: place, ReservedName.workArea,
       OpenFlag.readOnly | OpenFlag.directory | OpenFlag.noFollow)
-    do throws(Errno) { inodes = try InodeTable(in: descriptor) } catch {
+    do throws(Errno) {
+      if branch.keepsBooksElsewhere { try branch.claimWorkDirectory(area: descriptor) }
+      inodes = try InodeTable(in: descriptor)
+    } catch {
       FileSystemCall.close(descriptor)
       throw error
     }

@@ -14,7 +14,7 @@ public final class PseudoLinks: @unchecked Sendable {
 
   /// Reads which files an earlier mount left here.
   public init(on branch: Branch) throws(Errno) {
-    root = branch.root
+    root = branch.bookkeeping
     do throws(Errno) {
       descriptor = try FileSystemCall.open(
         at: root, ReservedName.pseudoLinks,

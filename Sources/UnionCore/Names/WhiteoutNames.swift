@@ -49,6 +49,10 @@ public enum ReservedName {
   public static var inodeTable: CName { cName("inodes") }
   /// In the work area: what whiteouts of overlayfs are links to.
   static var whiteoutDevice: CName { cName("whiteout") }
+  /// In the work area of a work directory: whose it is.
+  public static var workAreaOwner: CName { cName("upper") }
+  /// A name that nobody makes.
+  static var neverThere: CName { cName(".wh..wh.unionfs.none") }
   /// The directory itself.
   public static var itself: CName { cName("") }
   public static var here: CName { cName(".") }

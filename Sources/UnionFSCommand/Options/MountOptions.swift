@@ -24,8 +24,22 @@ struct MountOptions: Equatable {
   private(set) var values: [String: String] = [:]
   /// What was accepted and means nothing here; for the log.
   private(set) var notes: [String] = []
+  /// What is not known, or not to be had, and was left out; for the log.
+  private(set) var warnings: [String] = []
+  private var isTolerant = false
 
   init() {}
+
+  /// Single words, of which those that are not known are left out with a warning: clients pass what was
+  /// meant for others. A known one with a wrong value is an error.
+  init(tolerant words: [[UInt8]]) throws(Failure) {
+    isTolerant = true
+    for word in words { try add(word) }
+    // The second of the two was asked for, the first is a client's default.
+    if let last = flags.last(where: { $0 == "allow_root" || $0 == "allow_other" }) {
+      flags.removeAll { ($0 == "allow_root" || $0 == "allow_other") && $0 != last }
+    }
+  }
 
   init(_ lists: [[UInt8]]) throws(Failure) {
     for list in lists {
@@ -48,7 +62,7 @@ struct MountOptions: Equatable {
     if let colon = text.firstIndex(of: ":"), text.firstIndex(of: "=").map({ colon < $0 }) ?? true {
       let key = String(text[..<colon])
       guard case .refused(let instead) = OptionTable.words[key] else {
-        throw Self.unknown(text, key: key)
+        return try leaveOut(text, Self.unknown(text, key: key))
       }
       return try apply(.refused(instead), to: text, key: nil)
     }
@@ -107,9 +121,15 @@ struct MountOptions: Equatable {
     case .ignored: break
     case .noted: notes.append("the mount option '\(word)' has no effect here")
     case .refused(let instead):
-      throw Failure(.usage, "there is no mount option '\(word)' here", advice: instead)
-    case nil: throw Self.unknown(word, key: key)
+      try leaveOut(
+        word, Failure(.usage, "there is no mount option '\(word)' here", advice: instead))
+    case nil: try leaveOut(word, Self.unknown(word, key: key))
     }
+  }
+
+  private mutating func leaveOut(_ word: String, _ failure: Failure) throws(Failure) {
+    guard isTolerant else { throw failure }
+    warnings.append("the option '\(Text.printable(Array(word.utf8)))' is unknown and ignored")
   }
 
   private static func unknown(_ word: String, key: String?) -> Failure {
