@@ -73,7 +73,7 @@ public enum Server {
   public static func signal(_ process: Int32, _ number: Int32) { _ = ct_kill(process, number) }
 
   /// Orphaned servers come to this process, so that their exit status can be asserted.
-  static let adoptsOrphans: Bool = ct_become_subreaper() >= 0
+  public static let adoptsOrphans: Bool = ct_become_subreaper() >= 0
 }
 
 /// Kills a mount's server when a test takes too long: its blocked system calls then fail, and the
