@@ -85,6 +85,15 @@ import UnionFS
     #expect(failure?.message.contains("redirect_dir=on") ?? false)
   }
 
+  @Test(arguments: [
+    "uidmapping=0:100000:65536", "gidmapping=0:100000:65536", "squash_to_root", "squash_to_uid=0",
+    "squash_to_gid=0", "xattr_permissions=2",
+  ])
+  func whatWouldShowOtherOwnersIsRefusedByName(option: String) {
+    let failure = #expect(throws: Failure.self) { try self.options(option) }
+    #expect(failure?.message.contains("'\(option.prefix { $0 != "=" })'") ?? false)
+  }
+
   @Test func unknownWordsAreLeftOutAndWrongValuesAreNot() throws {
     let options = try MountOptions(
       tolerant: ["strange", "odd=1", "add:1:/x", "volatile=2", "nosuid", "sync=volatile"].map {

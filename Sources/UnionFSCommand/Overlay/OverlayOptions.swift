@@ -51,7 +51,7 @@ struct OverlayOptions: Equatable {
 
   private mutating func add(_ word: [UInt8]) throws(Failure) {
     guard let equals = word.firstIndex(of: UInt8(ascii: "=")) else {
-      return addFlag(word)
+      return try addFlag(word)
     }
     let key = String(decoding: word[..<equals], as: UTF8.self)
     let value = Self.withoutQuotes(Array(word[(equals + 1)...]))
@@ -64,8 +64,9 @@ struct OverlayOptions: Equatable {
     }
   }
 
-  private mutating func addFlag(_ word: [UInt8]) {
+  private mutating func addFlag(_ word: [UInt8]) throws(Failure) {
     let text = String(decoding: word, as: UTF8.self)
+    if text == "squash_to_root" { throw Self.changesOwners(text) }
     if text == "volatile" {
       words.append(Array("sync=volatile".utf8))
     } else if Self.meaninglessFlags.contains(text) {
@@ -89,10 +90,20 @@ struct OverlayOptions: Equatable {
       throw Failure(
         .usage, "'redirect_dir=\(Text.printable(Array(value.utf8)))' is not to be had",
         advice: "leave it out: a directory with lower content is renamed without a redirect")
+    case "xattr_permissions" where Int(value) == 0: break
+    case "uidmapping", "gidmapping", "squash_to_uid", "squash_to_gid", "xattr_permissions":
+      throw Self.changesOwners(key)
     case _ where Self.meaninglessKeys.contains(key):
       notes.append("the option '\(key)=' has no effect here")
     default: words.append(word)
     }
+  }
+
+  /// Left out it would show, and keep, other owners than were asked for.
+  private static func changesOwners(_ key: String) -> Failure {
+    Failure(
+      .usage, "'\(key)' is not to be had: owners are those of the branches",
+      advice: "leave it out, or use fuse-overlayfs for this mount")
   }
 
   /// Where a path is a colon, comma or backslash, it is escaped by a backslash. Empty parts are left out.
