@@ -41,7 +41,9 @@ struct Check: ParsableCommand {
   @Flag(help: "Tell of long whiteouts that are as they should be, too.")
   var verbose = false
 
-  @Option(help: ArgumentHelp("Where the layers lie, instead of ROOT/diff.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Where the layers lie, instead of ROOT/diff.", valueName: "dir"),
+    completion: .directory)
   var diffDir: CommandArgument?
 
   @Option(
@@ -51,7 +53,8 @@ struct Check: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Check a layer store: that its images, layers, tags and containers agree.", valueName: "dir"))
+      "Check a layer store: that its images, layers, tags and containers agree.", valueName: "dir"),
+    completion: .directory)
   var root: CommandArgument?
 
   @Flag(help: "With --root: compare each layer's size with its files, too.")

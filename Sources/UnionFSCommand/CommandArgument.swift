@@ -16,6 +16,8 @@ struct CommandArgument: ExpressibleByArgument, Equatable {
   /// The path it names, as it was given.
   var path: FilePath { FilePath(bytes: bytes) }
 
+  static var defaultCompletionKind: CompletionKind { .file() }
+
   var defaultValueDescription: String { Text.printable(bytes) }
 
   private static let page: UInt32 = 0x10FF00

@@ -53,12 +53,14 @@ struct Mount: ParsableCommand {
   var options: [CommandArgument] = []
 
   @Option(
-    help: ArgumentHelp("Where the layers lie, instead of ROOT/diff.", valueName: "dir"))
+    help: ArgumentHelp("Where the layers lie, instead of ROOT/diff.", valueName: "dir"),
+    completion: .directory)
   var diffDir: CommandArgument?
 
   @Option(
     help: ArgumentHelp(
-      "A writable top above the layer, which itself is then left unchanged.", valueName: "dir"))
+      "A writable top above the layer, which itself is then left unchanged.", valueName: "dir"),
+    completion: .directory)
   var upper: CommandArgument?
 
   @Option(
@@ -68,10 +70,14 @@ struct Mount: ParsableCommand {
 
   @OptionGroup var store: StoreOptions
 
-  @Option(help: ArgumentHelp("A container of the layer store.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("A container of the layer store.", valueName: "name"),
+    completion: Completion.containers)
   var container: String?
 
-  @Option(help: ArgumentHelp("An image of the layer store; read-only.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("An image of the layer store; read-only.", valueName: "name"),
+    completion: Completion.images)
   var image: String?
 
   @Option(help: ArgumentHelp("The least that is logged.", valueName: "level"))

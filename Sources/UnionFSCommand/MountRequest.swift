@@ -34,7 +34,7 @@ struct MountRequest {
     guard let mountPoint else { throw Failure(.usage, "no mount point is given") }
     return Plan(
       configuration: try configuration(stack.branches, mountPoint: mountPoint),
-      notes: options.notes + stack.notes, warnings: warnings)
+      notes: options.notes + stack.notes, warnings: options.warnings + warnings)
   }
 
   /// - Parameter names: what errors call the branches, where they are not counted.

@@ -26,10 +26,12 @@ struct Umount: ParsableCommand {
 
   @OptionGroup var store: StoreOptions
 
-  @Option(help: ArgumentHelp("A container of the layer store.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("A container of the layer store.", valueName: "name"),
+    completion: Completion.containers)
   var container: [String] = []
 
-  @Argument(help: ArgumentHelp("The mount point.", valueName: "mnt"))
+  @Argument(help: ArgumentHelp("The mount point.", valueName: "mnt"), completion: .directory)
   var mountPoints: [CommandArgument] = []
 
   func run() throws {

@@ -27,7 +27,7 @@ struct UnionFSSwift: ParsableCommand {
       Inspect.self, History.self, Tree.self, Create.self, Ps.self, Rm.self, Df.self, Du.self,
       Prune.self, Load.self, Save.self, Import.self, Export.self, Diff.self, Commit.self, Run.self,
       Build.self, Squash.self,
-      Layers.self, Overlay.self,
+      Layers.self, Overlay.self, Manual.self, MountHelper.self,
     ])
 
   func run() throws {
@@ -40,14 +40,13 @@ struct SilentExit: Error {
   let status: Int32
 }
 
-/// Parses the process's arguments, runs the verb they name and exits with its status.
+/// Parses the process's arguments, runs the verb that they or its name ask for and exits with its status.
 public func runUnionFSSwift() -> Never {
   Daemon.openStandardDescriptors()
   Faults.armFromEnvironment()
-  // By the name of the program that it stands in for, also through a link.
-  let isOverlay = CommandArgument.programName == Overlay.programName
-  let verb = isOverlay ? [Overlay.configuration.commandName ?? "overlay"] : []
-  Daemon.exit(UnionFSSwift.status(of: verb + CommandArgument.all))
+  let arguments = ProgramName.arguments(
+    calledAs: CommandArgument.programName, CommandArgument.all)
+  Daemon.exit(ProgramName.status(UnionFSSwift.status(of: arguments), of: arguments))
 }
 
 extension UnionFSSwift {

@@ -11,9 +11,10 @@ struct Outcome {
   var errorLines: [Substring] { error.split(separator: "\n") }
 }
 
-/// Runs the built `unionfs-swift` and reads all that it writes.
+/// Runs the built `unionfs-swift`, or another program, and reads all that it writes.
 func spawn(
-  _ arguments: [String], directory: URL? = nil, environment: [String: String]? = nil
+  _ arguments: [String], program: URL? = nil, directory: URL? = nil,
+  environment: [String: String]? = nil
 ) throws -> Outcome {
   // In turn with the spawns of the mount tests: a child holds a copy of every open file, theirs too,
   // from its clone to its exec.
@@ -21,7 +22,7 @@ func spawn(
   var isLocked = true
   defer { if isLocked { ct_spawn_unlock() } }
   let process = Process()
-  process.executableURL = builtProducts().appending(path: "unionfs-swift")
+  process.executableURL = program ?? builtProducts().appending(path: "unionfs-swift")
   process.arguments = arguments
   process.standardInput = FileHandle.nullDevice
   if let directory { process.currentDirectoryURL = directory }

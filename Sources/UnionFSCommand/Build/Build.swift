@@ -37,7 +37,9 @@ struct Build: ParsableCommand {
   var noCache = false
   @Flag(name: .shortAndLong, help: "Write the image's id alone.")
   var quiet = false
-  @Argument(help: ArgumentHelp("The directory that COPY and ADD take from.", valueName: "dir"))
+  @Argument(
+    help: ArgumentHelp("The directory that COPY and ADD take from.", valueName: "dir"),
+    completion: .directory)
   var directory: CommandArgument
 
   func run() throws {

@@ -33,7 +33,9 @@ struct Commit: ParsableCommand {
   var change: [String] = []
   @Flag(name: .shortAndLong, help: "No progress on a terminal.")
   var quiet = false
-  @Argument(help: ArgumentHelp("A container's name or id.", valueName: "container"))
+  @Argument(
+    help: ArgumentHelp("A container's name or id.", valueName: "container"),
+    completion: Completion.containers)
   var container: String
   @Argument(help: ArgumentHelp("The image's name.", valueName: "name"))
   var name: String?

@@ -24,7 +24,9 @@ struct Diff: ParsableCommand {
   var json = false
   @Flag(help: "Write a tar to standard output.")
   var tar = false
-  @Argument(help: ArgumentHelp("A container's name or id.", valueName: "container"))
+  @Argument(
+    help: ArgumentHelp("A container's name or id.", valueName: "container"),
+    completion: Completion.containers)
   var container: String
 
   func run() throws {

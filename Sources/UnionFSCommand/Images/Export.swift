@@ -23,7 +23,9 @@ struct Export: ParsableCommand {
   var output: CommandArgument?
   @Flag(name: .shortAndLong, help: "No progress on a terminal.")
   var quiet = false
-  @Argument(help: ArgumentHelp("A container's name or id.", valueName: "container"))
+  @Argument(
+    help: ArgumentHelp("A container's name or id.", valueName: "container"),
+    completion: Completion.containers)
   var container: String
 
   func run() throws {

@@ -39,7 +39,8 @@ struct Save: ParsableCommand {
   var compression = "gzip"
   @Flag(name: .shortAndLong, help: "No progress on a terminal.")
   var quiet = false
-  @Argument(help: ArgumentHelp("The images.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("The images.", valueName: "image"), completion: Completion.images)
   var images: [String]
 
   func run() throws {

@@ -24,7 +24,8 @@ struct Squash: ParsableCommand {
   var message: String?
   @Flag(name: .shortAndLong, help: "No progress on a terminal.")
   var quiet = false
-  @Argument(help: ArgumentHelp("The image.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("The image.", valueName: "image"), completion: Completion.images)
   var image: String
   @Argument(help: ArgumentHelp("The new image's name.", valueName: "name"))
   var name: String?

@@ -41,7 +41,9 @@ struct Layers: ParsableCommand {
   @Option(help: ArgumentHelp("Write a page instead of the table.", valueName: "file"))
   var html: CommandArgument?
 
-  @Option(help: ArgumentHelp("Where the layers lie, instead of ROOT/diff.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Where the layers lie, instead of ROOT/diff.", valueName: "dir"),
+    completion: .directory)
   var diffDir: CommandArgument?
 
   @Option(

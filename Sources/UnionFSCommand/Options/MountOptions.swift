@@ -41,7 +41,9 @@ struct MountOptions: Equatable {
     }
   }
 
-  init(_ lists: [[UInt8]]) throws(Failure) {
+  /// Reads the lists one after the other. A sloppy reader (`mount -s`) is tolerant too.
+  init(_ lists: [[UInt8]], sloppy: Bool = false) throws(Failure) {
+    isTolerant = sloppy
     for list in lists {
       for word in EscapedText.split(list, at: UInt8(ascii: ",")) where !word.isEmpty {
         try add(word)
@@ -149,6 +151,11 @@ struct MountOptions: Equatable {
 }
 
 extension MountOptions {
+  /// What the mount's source reads, unless `fsname=` says it.
+  mutating func setDefaultSource(_ name: String) {
+    if values["fsname"] == nil { values["fsname"] = name }
+  }
+
   /// The words for libfuse and the kernel, defaults included, unescaped, one option each.
   ///
   /// For root the mount is open to other users and device nodes and set-user-ID bits work, as on a

@@ -66,7 +66,8 @@ enum OptionTable {
   private static let diropq = "only diropq=w is: a directory is opaque where it replaces a whiteout"
 
   private static let fstab = [
-    "defaults", "_netdev", "nofail", "auto", "noauto", "user", "nouser", "users", "owner", "group",
+    "defaults", "_netdev", "_rnetdev", "nofail", "auto", "noauto", "user", "nouser", "users",
+    "nousers", "owner", "noowner", "group", "nogroup",
   ]
 
   private static let meaningless = [
@@ -88,6 +89,34 @@ enum OptionTable {
     ("add", live), ("ins", live), ("append", live), ("prepend", live), ("del", live),
     ("mod", live), ("imod", live), ("idel", live), ("iadd", live), ("reorder", live),
   ]
+
+  /// Every word by what becomes of it, for the manual.
+  static var listing: [(lead: String, words: [String])] {
+    var given: [String] = []
+    var ignored: [String] = []
+    var noted: [String] = []
+    var refused: Set<String> = []
+    var treatments = words
+    for (key, treatment) in keys { treatments["\(key)="] = treatment }
+    for (key, values) in valued {
+      for (value, treatment) in values { treatments["\(key)=\(value)"] = treatment }
+    }
+    for (word, treatment) in treatments {
+      switch treatment {
+      case .flag, .value: given.append(word)
+      case .ignored: ignored.append(word)
+      case .noted: noted.append(word)
+      // Some are refused with a value and without one.
+      case .refused: refused.insert(word.hasSuffix("=") ? String(word.dropLast()) : word)
+      }
+    }
+    return [
+      ("For the kernel, as with any FUSE mount:", given),
+      ("For fstab(5) and mount(8), passed over, as is what begins with 'x-':", ignored),
+      ("Of aufs, without a meaning here; a line of the log at 'notice' says so:", noted),
+      ("Not to be had, and refused by name:", Array(refused)),
+    ]
+  }
 
   /// The known word nearest to a misspelt one, nil where none is near.
   static func nearest(to word: String) -> String? {

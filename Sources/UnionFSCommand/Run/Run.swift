@@ -25,7 +25,8 @@ struct Run: ParsableCommand {
   @OptionGroup var runtime: RuntimeOptions
   @Flag(name: .customLong("rm"), help: "Remove the container when it has ended.")
   var isRemoved = false
-  @Argument(help: ArgumentHelp("The image.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("The image.", valueName: "image"), completion: Completion.images)
   var image: String
   @Argument(
     parsing: .captureForPassthrough,

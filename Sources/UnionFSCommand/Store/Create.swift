@@ -72,7 +72,8 @@ struct Create: ParsableCommand {
 
   @OptionGroup var store: StoreOptions
   @OptionGroup var container: ContainerArguments
-  @Argument(help: ArgumentHelp("The image.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("The image.", valueName: "image"), completion: Completion.images)
   var image: String
   @Argument(
     parsing: .captureForPassthrough,

@@ -32,7 +32,8 @@ struct History: ParsableCommand {
     name: [.customShort("H"), .long], inversion: .prefixedNo,
     help: "Sizes and times for people, not in bytes and as dates.")
   var human = true
-  @Argument(help: ArgumentHelp("The image.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("The image.", valueName: "image"), completion: Completion.images)
   var image: String
 
   func run() throws {

@@ -21,7 +21,9 @@ struct Rm: ParsableCommand {
   var force = false
   @Flag(name: .shortAndLong, help: "Accepted for old scripts: volumes are the host's, and stay.")
   var volumes = false
-  @Argument(help: ArgumentHelp("A container's name or id.", valueName: "container"))
+  @Argument(
+    help: ArgumentHelp("A container's name or id.", valueName: "container"),
+    completion: Completion.containers)
   var containers: [String]
 
   func run() throws {

@@ -22,7 +22,8 @@ struct Rmi: ParsableCommand {
   var force = false
   @Flag(help: "Keep the images below, though nothing names them.")
   var noPrune = false
-  @Argument(help: ArgumentHelp("An image's name or id.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("An image's name or id.", valueName: "image"), completion: Completion.images)
   var images: [String]
 
   func run() throws {

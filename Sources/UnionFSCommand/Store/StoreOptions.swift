@@ -10,7 +10,8 @@ struct StoreOptions: ParsableArguments {
     name: .customLong("root"),
     help: ArgumentHelp(
       "Where the layer store lies. Root's default is /var/lib/unionfs-swift, another's "
-        + "$XDG_DATA_HOME/unionfs-swift (~/.local/share/unionfs-swift).", valueName: "dir"))
+        + "$XDG_DATA_HOME/unionfs-swift (~/.local/share/unionfs-swift).", valueName: "dir"),
+    completion: .directory)
   var given: CommandArgument?
 
   /// Absolute, whether or not it is there.

@@ -18,7 +18,8 @@ struct TagImage: ParsableCommand {
   @OptionGroup var store: StoreOptions
   @Flag(name: .shortAndLong, help: "Accepted for old scripts; a name is always taken over.")
   var force = false
-  @Argument(help: ArgumentHelp("The image.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("The image.", valueName: "image"), completion: Completion.images)
   var image: String
   @Argument(help: ArgumentHelp("Its new name.", valueName: "name[:tag]"))
   var name: String

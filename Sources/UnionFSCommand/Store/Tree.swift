@@ -22,7 +22,9 @@ struct Tree: ParsableCommand {
   var noTrunc = false
   @Flag(help: "Write JSON: each image with those that lie on it.")
   var json = false
-  @Argument(help: ArgumentHelp("Only what lies on this one.", valueName: "image"))
+  @Argument(
+    help: ArgumentHelp("Only what lies on this one.", valueName: "image"),
+    completion: Completion.images)
   var image: String?
 
   func run() throws {
