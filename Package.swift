@@ -17,7 +17,8 @@ let package = Package(
   products: [
     .executable(name: "unionfs-swift", targets: ["unionfs-swift"]),
     .library(name: "UnionCore", targets: ["UnionCore"]),
-    // For the package in Fuzz/.
+    // For the packages in Fuzz/ and Snapshotter/.
+    .library(name: "SystemCalls", targets: ["SystemCalls"]),
     .library(name: "UnionFSCommand", targets: ["UnionFSCommand"]),
     .library(name: "ImageArchive", targets: ["ImageArchive"]),
   ],

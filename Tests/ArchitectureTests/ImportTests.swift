@@ -22,10 +22,39 @@ let allowedImports: [String: Set<String>] = [
   "unionfs-swift": ["UnionFSCommand"],
 ]
 
+/// The same for the package in Snapshotter/, of which the main package knows nothing. Only what is
+/// generated from the protocol may have gRPC's and Protobuf's own ways; only the store's metadata SQLite's.
+let allowedSnapshotterImports: [String: Set<String>] = [
+  "ContainerdAPI": ["Foundation", "GRPCCore", "GRPCProtobuf", "SwiftProtobuf"],
+  "SnapshotStore": [
+    "GRDB", "Logging", "Synchronization", "SystemCalls", "SystemPackage", "UnionCore",
+  ],
+  "SnapshotService": [
+    "ContainerdAPI", "GRPCCore", "GRPCNIOTransportHTTP2", "Logging", "NIOCore", "NIOPosix",
+    "SnapshotStore", "SwiftProtobuf", "SystemCalls", "SystemPackage", "UnionCore",
+  ],
+  "unionfs-swift-snapshotter": [
+    "ArgumentParser", "Logging", "SnapshotService", "SnapshotStore", "Synchronization",
+    "SystemCalls", "SystemPackage", "UnionCore",
+  ],
+]
+
 @Suite struct ImportTests {
-  static let sources = URL(filePath: #filePath)
+  static let repository = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    .appending(path: "Sources")
+  static let sources = repository.appending(path: "Sources")
+
+  @Test func theSnapshottersImportsRunDownwardToo() throws {
+    let files = try Self.swiftFiles(Self.repository.appending(path: "Snapshotter/Sources"))
+    #expect(files.count > 10)
+    for (module, file) in files {
+      let allowed = try #require(allowedSnapshotterImports[module], "\(module) is not in the table")
+      for imported in imports(in: try String(contentsOf: file, encoding: .utf8)) {
+        #expect(
+          allowed.contains(imported), "\(module)/\(file.lastPathComponent) imports \(imported)")
+      }
+    }
+  }
 
   @Test func everyImportRunsDownwardAndSkipsNoWall() throws {
     let files = try Self.swiftFiles()
@@ -57,7 +86,7 @@ let allowedImports: [String: Set<String>] = [
     #expect(imports(in: text) == modules)
   }
 
-  static func swiftFiles() throws -> [(module: String, file: URL)] {
+  static func swiftFiles(_ sources: URL = sources) throws -> [(module: String, file: URL)] {
     let depth = sources.pathComponents.count
     let enumerator = FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil)
     return try #require(enumerator).compactMap { $0 as? URL }
