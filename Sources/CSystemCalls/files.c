@@ -82,7 +82,8 @@ int csys_stat_descriptor(int descriptor, struct csys_attributes *out) {
 }
 
 int csys_open_at(int directory, const char *name, int flags, unsigned mode) {
-  return RETRY(openat(directory, name, flags | O_CLOEXEC | O_LARGEFILE, mode));
+  return RETRY_CALL(flags & (O_CREAT | O_TRUNC) ? CSYS_CALL_CHANGE : CSYS_CALL_ANY,
+                    openat(directory, name, flags | O_CLOEXEC | O_LARGEFILE, mode));
 }
 
 int csys_open_in_root(int root, const char *path, int flags, unsigned mode) {
@@ -95,7 +96,7 @@ int csys_open_in_root(int root, const char *path, int flags, unsigned mode) {
 }
 
 int csys_rename_at(int from, const char *name, int to, const char *target, unsigned flags) {
-  return RETRY(renameat2(from, name, to, target, flags));
+  return RETRY_CALL(CSYS_CALL_PUBLISH, renameat2(from, name, to, target, flags));
 }
 
 static int csys_duplicate_new(int descriptor) {
@@ -147,12 +148,12 @@ int64_t csys_seek(int descriptor, int64_t offset, int whence) {
 int csys_duplicate(int source, int target) { return RETRY(dup3(source, target, O_CLOEXEC)); }
 
 int csys_link_descriptor(int descriptor, int directory, const char *name) {
-  int result = RETRY(linkat(descriptor, "", directory, name, AT_EMPTY_PATH));
+  int result = RETRY_CALL(CSYS_CALL_PUBLISH, linkat(descriptor, "", directory, name, AT_EMPTY_PATH));
   if (result != -ENOENT && result != -EPERM && result != -EINVAL) return result;
   // Without CAP_DAC_READ_SEARCH an empty path is refused (ENOENT); /proc needs no privilege.
   char path[64];
   snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
-  return RETRY(linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW));
+  return RETRY_CALL(CSYS_CALL_PUBLISH, linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW));
 }
 
 int csys_ioctl_pointer(int descriptor, unsigned long command, void *argument) {

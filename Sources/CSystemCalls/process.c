@@ -102,7 +102,7 @@ int csys_sync_file_system(const char *path) {
   return result;
 }
 
-int csys_sync_file_system_of(int descriptor) { return RETRY(syncfs(descriptor)); }
+int csys_sync_file_system_of(int descriptor) { return RETRY_CALL(CSYS_CALL_PUBLISH, syncfs(descriptor)); }
 
 int csys_wait_readable(int first, int second, int milliseconds) {
   struct pollfd descriptors[2] = {{first, POLLIN, 0}, {second, POLLIN, 0}};

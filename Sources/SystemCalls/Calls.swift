@@ -38,9 +38,11 @@ func check<Result: SignedInteger>(_ result: Result) throws(Errno) -> Result {
 
 /// The same for a libc call that leaves its error in `errno`; EINTR is retried.
 @inline(__always)
-func retry<Result: SignedInteger>(_ call: () -> Result) throws(Errno) -> Result {
+func retry<Result: SignedInteger>(
+  _ kind: csys_call = CSYS_CALL_ANY, _ call: () -> Result
+) throws(Errno) -> Result {
   while true {
-    let result = csys_fault() != 0 ? -1 : call()
+    let result = csys_fault(kind) != 0 ? -1 : call()
     if result >= 0 { return result }
     let code = errno
     if code != EINTR { throw Errno(rawValue: code) }
@@ -153,12 +155,12 @@ public enum FileSystemCall {
   }
   /// mkdir(2) of a path.
   public static func makeDirectory(_ path: FilePath, mode: UInt32) throws(Errno) {
-    _ = try retry { path.withPlatformString { mkdirat(AT_FDCWD, $0, mode) } }
+    _ = try retry(CSYS_CALL_CHANGE) { path.withPlatformString { mkdirat(AT_FDCWD, $0, mode) } }
   }
 
   /// unlink(2) of a path.
   public static func unlink(_ path: FilePath) throws(Errno) {
-    _ = try retry { path.withPlatformString { unlinkat(AT_FDCWD, $0, 0) } }
+    _ = try retry(CSYS_CALL_CHANGE) { path.withPlatformString { unlinkat(AT_FDCWD, $0, 0) } }
   }
 
   /// rename(2) of paths.
@@ -192,20 +194,24 @@ public enum FileSystemCall {
 
   public static func makeDirectory(
     at directory: CInt, _ name: CName, mode: UInt32
-  ) throws(Errno) { _ = try retry { mkdirat(directory, name, mode) } }
+  ) throws(Errno) { _ = try retry(CSYS_CALL_CHANGE) { mkdirat(directory, name, mode) } }
 
   public static func makeNode(
     at directory: CInt, _ name: CName, mode: UInt32, device: UInt64
-  ) throws(Errno) { _ = try retry { mknodat(directory, name, mode, UInt(device)) } }
+  ) throws(Errno) {
+    _ = try retry(CSYS_CALL_CHANGE) { mknodat(directory, name, mode, UInt(device)) }
+  }
 
   public static func makeSymbolicLink(
     at directory: CInt, _ name: CName, to target: CName
-  ) throws(Errno) { _ = try retry { symlinkat(target, directory, name) } }
+  ) throws(Errno) { _ = try retry(CSYS_CALL_CHANGE) { symlinkat(target, directory, name) } }
 
   /// linkat(2), never following a symbolic link.
   public static func link(
     at directory: CInt, _ name: CName, to target: CInt, _ newName: CName
-  ) throws(Errno) { _ = try retry { linkat(directory, name, target, newName, 0) } }
+  ) throws(Errno) {
+    _ = try retry(CSYS_CALL_PUBLISH) { linkat(directory, name, target, newName, 0) }
+  }
 
   /// Gives the file behind a descriptor a name; EEXIST where it is taken.
   public static func link(
@@ -213,11 +219,11 @@ public enum FileSystemCall {
   ) throws(Errno) { _ = try check(csys_link_descriptor(descriptor, target, newName)) }
 
   public static func unlink(at directory: CInt, _ name: CName) throws(Errno) {
-    _ = try retry { unlinkat(directory, name, 0) }
+    _ = try retry(CSYS_CALL_CHANGE) { unlinkat(directory, name, 0) }
   }
 
   public static func removeDirectory(at directory: CInt, _ name: CName) throws(Errno) {
-    _ = try retry { unlinkat(directory, name, AT_REMOVEDIR) }
+    _ = try retry(CSYS_CALL_CHANGE) { unlinkat(directory, name, AT_REMOVEDIR) }
   }
 
   /// Flags of renameat2(2).
@@ -279,7 +285,7 @@ public enum FileSystemCall {
   }
 
   public static func truncate(_ descriptor: CInt, to size: Int64) throws(Errno) {
-    _ = try retry { ftruncate(descriptor, Int(size)) }
+    _ = try retry(CSYS_CALL_CHANGE) { ftruncate(descriptor, Int(size)) }
   }
 
   /// The inode flags of chattr(1) (ioctl FS_IOC_GETFLAGS).

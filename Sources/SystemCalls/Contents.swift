@@ -76,10 +76,12 @@ extension FileSystemCall {
     _ descriptor: CInt, mode: CInt, offset: Int64, size: Int64
   ) throws(Errno) { _ = try check(csys_fallocate(descriptor, mode, offset, size)) }
 
-  public static func sync(_ descriptor: CInt) throws(Errno) { _ = try retry { fsync(descriptor) } }
+  public static func sync(_ descriptor: CInt) throws(Errno) {
+    _ = try retry(CSYS_CALL_PUBLISH) { fsync(descriptor) }
+  }
 
   public static func syncData(_ descriptor: CInt) throws(Errno) {
-    _ = try retry { fdatasync(descriptor) }
+    _ = try retry(CSYS_CALL_PUBLISH) { fdatasync(descriptor) }
   }
 
   // MARK: Extended attributes; a nil name means the descriptor's own file

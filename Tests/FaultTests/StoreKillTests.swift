@@ -5,104 +5,104 @@ import Testing
 /// there then is the state before it or the one after it, for readers at once, and the next change
 /// ends what it has left.
 @Suite struct StoreKillTests {
-  struct Change: Sendable, CustomTestStringConvertible {
-    let testDescription: String
-    let words: [String]
+  /// Which calls are counted, and every how many of them the command is killed.
+  private struct Pass {
+    let faults: String
+    let step: Int
   }
 
-  private static let changes = [
-    Change(testDescription: "tag", words: ["tag", "me/app:1", "new:1"]),
-    Change(testDescription: "rmi", words: ["rmi", "me/app:1"]),
-    Change(testDescription: "create", words: ["create", "--name", "web", "me/app:1"]),
-    Change(testDescription: "rm", words: ["rm", "old"]),
-    Change(testDescription: "prune", words: ["prune", "-a", "--containers"]),
-  ]
+  /// All calls, where there is time; else all that publish something, and some of the others.
+  private static let passes =
+    Scenario.isComplete
+    ? [Pass(faults: "kill", step: 1)]
+    : [
+      Pass(faults: "kill-publish", step: 1), Pass(faults: "kill-change", step: 13),
+      Pass(faults: "kill", step: 151),
+    ]
 
-  private func ours(
-    _ store: ImageStore, _ words: [String], faults: String? = nil
-  ) throws -> Finished {
-    try run(
-      [Server.binary, words[0], "--root", store.root.string] + words[1...],
-      environment: faults.map { ["UNIONFS_SWIFT_TEST_FAULTS": $0] } ?? [:])
-  }
-
-  private func made() throws -> ImageStore {
-    let store = try ImageStore.sample()
-    try store.addContainer("cc", of: "b1", name: "old", [.file("a/b/c", "text")])
-    return store
-  }
-
-  /// What the store tells, without a container's id.
-  private func state(_ store: ImageStore) throws -> String {
-    let images = try ours(store, ["images", "-a", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])
-    let containers = try ours(store, ["ps", "-a", "--format", "{{.Names}} {{.Image}}"])
-    #expect(images.errors.isEmpty && containers.errors.isEmpty)
-    return images.output + containers.output
-  }
-
-  @Test(arguments: changes)
-  func aKillAtAnyCallLeavesTheOldStateOrTheNewOne(_ change: Change) throws {
-    let (before, after) = try states(change)
-    // Every call takes minutes: scripts/test-faults does that.
-    let step = Scenario.isComplete ? 1 : 29
+  @Test(arguments: StoreChange.chosen)
+  func aKillAtAnyCallLeavesTheOldStateOrTheNewOne(_ change: StoreChange) throws {
+    let store = try StoreCase(change)
+    let states = try store.states()
     var seen: Set<String> = []
-    var call = 1
-    while true {
-      let store = try made()
-      let end = try ours(store, change.words, faults: "kill:\(call)")
-      if end.status != -9 {
-        #expect(end.status == 0, "call \(call): \(end.errors)")
-        break
-      }
-      let at = Comment(rawValue: "\(change.testDescription), killed at call \(call)")
-      let read = try state(store)
-      #expect(read == before || read == after, at)
-      // Opens the store to change it, and changes nothing.
-      #expect(try ours(store, ["rmi", "nothing"]).status == 1, at)
-      #expect(try state(store) == read, at)
-      let check = try run([Server.binary, "check", "--deep", "--root", store.root.string])
-      #expect(check.status == 0, "\(at.rawValue): \(check.output)")
-      #expect(try (store.root / "unionfs-swift/tmp").names() == [], at)
-      if read == before {
-        #expect(try ours(store, change.words).status == 0, "\(at.rawValue), then again")
-        #expect(try state(store) == after, at)
-      }
-      seen.insert(read)
-      call += step
+    for pass in Self.passes {
+      var call = 1
+      while try kill(store, states, pass.faults, call, &seen) { call += pass.step }
+      #expect(call > pass.step, "\(pass.faults) kills nothing")
     }
-    #expect(seen.contains(before))
-    #expect(call > step)
+    for state in states.dropLast() {
+      #expect(seen.contains(state.view), "never left:\n\(state.view)")
+    }
   }
 
-  private func states(_ change: Change) throws -> (before: String, after: String) {
-    let store = try made()
-    let before = try state(store)
-    #expect(try ours(store, change.words).status == 0)
-    let after = try state(store)
-    #expect(before != after)
-    return (before, after)
+  /// False where the command has no such call any more.
+  private func kill(
+    _ store: StoreCase, _ states: [StoreState], _ calls: String, _ call: Int,
+    _ seen: inout Set<String>
+  ) throws -> Bool {
+    let faults = "\(calls):\(call)"
+    try store.reset()
+    let at = Comment(rawValue: faults)
+    let last = states[states.count - 1]
+    let end = try store.act(faults: faults)
+    if end.status != -9 {
+      #expect(end.status == 0, "\(faults): \(end.errors)")
+      let state = try store.state()
+      if state != last { Issue.record("\(faults):\n\(difference(last.files, state.files))") }
+      return false
+    }
+    let shown = try store.view()
+    #expect(shown.errors == "", at)
+    seen.insert(shown.text)
+    // Opens the store to change it, and changes nothing.
+    #expect(try store.ours(["rmi", "nothing"]).status == 1, at)
+    let check = try store.ours(["check", "--deep"])
+    #expect(check.status == 0 && check.output == "", "\(faults): \(check.output)\(check.errors)")
+    let left = try store.listing()
+    #expect(try store.mounts() == [], at)
+    guard let state = states.first(where: { $0.view == shown.text }) else {
+      Issue.record("\(faults): a state that is none of its own:\n\(shown.text)")
+      return true
+    }
+    if state.files != left {
+      Issue.record("\(faults), from the state that was shown:\n\(difference(state.files, left))")
+    }
+    if state != last, Scenario.isComplete || call % 4 == 1 {
+      let again = try store.act()
+      #expect(again.status == 0, "\(faults), then again: \(again.errors)")
+      let files = try store.listing()
+      if files != last.files {
+        Issue.record("\(faults), then again:\n\(difference(last.files, files))")
+      }
+    }
+    return true
   }
 
   @Test(arguments: [5, 28])
   func aRefusedCallIsALineAndLeavesTheOldState(_ code: Int32) throws {
-    for change in Self.changes {
-      let (before, after) = try states(change)
+    for change in StoreChange.chosen {
+      let store = try StoreCase(change)
+      let states = try store.states()
       var call = 3
-      while true {
-        let store = try made()
-        let end = try ours(store, change.words, faults: "fail:\(call):\(code)")
-        let at = Comment(rawValue: "\(change.testDescription), call \(call): \(end.errors)")
-        #expect(end.status >= 0, at)
-        let read = try state(store)
-        #expect(read == before || read == after, at)
-        _ = try ours(store, ["rmi", "nothing"])
-        #expect(try state(store) == read, at)
-        let check = try run([Server.binary, "check", "--root", store.root.string])
-        #expect(check.status == 0, "\(at.rawValue): \(check.output)")
-        if end.status == 0, read == after, call > 400 { break }
-        if call > 600 { break }
-        call += Scenario.isComplete ? 7 : 97
-      }
+      while try fail(store, states, call, code) { call += Scenario.isComplete ? 7 : 97 }
     }
+  }
+
+  /// False once the command has no such call.
+  private func fail(
+    _ store: StoreCase, _ states: [StoreState], _ call: Int, _ code: Int32
+  ) throws -> Bool {
+    try store.reset()
+    let end = try store.act(faults: "fail:\(call):\(code)")
+    let at = Comment(rawValue: "call \(call): \(end.errors)")
+    #expect(end.status >= 0, at)
+    #expect(end.status == 0 || !end.errors.isEmpty, at)
+    let read = try store.view().text
+    #expect(states.contains { $0.view == read }, at)
+    _ = try store.ours(["rmi", "nothing"])
+    #expect(try store.view().text == read, at)
+    let check = try store.ours(["check"])
+    #expect(check.status == 0, "\(at.rawValue): \(check.output)")
+    return end.status != 0 || read != states[states.count - 1].view || call < 400
   }
 }

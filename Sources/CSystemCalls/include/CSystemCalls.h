@@ -9,15 +9,27 @@
 #include <sys/types.h>
 
 /// Faults for tests: every call of the wall on a file system counts, and one of them can be made to
-/// fail or to be the process's last.
-enum csys_fault_mode { CSYS_FAULT_OFF, CSYS_FAULT_COUNT, CSYS_FAULT_FAIL, CSYS_FAULT_KILL };
+/// fail, to be the process's last, or to find SIGINT sent.
+enum csys_fault_mode {
+  CSYS_FAULT_OFF,
+  CSYS_FAULT_COUNT,
+  CSYS_FAULT_FAIL,
+  CSYS_FAULT_KILL,
+  CSYS_FAULT_INTERRUPT = 5
+};
 extern volatile int csys_fault_mode_now;
-/// Starts counting at 0. `code` is the errno of the call number `target`, counted from 1.
-void csys_fault_arm(int mode, uint64_t target, int code);
+/// What a call does, each kind holding those below it: anything; makes, removes or shortens files; gives
+/// what was made another name, or sees that it is on the disk.
+enum csys_call { CSYS_CALL_ANY, CSYS_CALL_CHANGE, CSYS_CALL_PUBLISH };
+/// Starts counting at 0, calls of that kind alone. `code` is the errno of the call number `target`,
+/// counted from 1.
+void csys_fault_arm(int mode, enum csys_call least, uint64_t target, int code);
 uint64_t csys_fault_count(void);
 /// Counts a call. Nonzero, with errno set, where it is to fail.
-int csys_fault_hit(void);
-static inline int csys_fault(void) { return csys_fault_mode_now != CSYS_FAULT_OFF && csys_fault_hit(); }
+int csys_fault_hit(enum csys_call call);
+static inline int csys_fault(enum csys_call call) {
+  return csys_fault_mode_now != CSYS_FAULT_OFF && csys_fault_hit(call);
+}
 
 /// Inode flags that statx(2) tells.
 enum { CSYS_IMMUTABLE = 1, CSYS_APPEND_ONLY = 2 };
