@@ -73,6 +73,12 @@ extension ContainerOptions {
         parts.count == 1
         ? Mount(source: nil, destination: parts[0], mode: "")
         : Mount(source: parts[0], destination: parts[1], mode: parts.count > 2 ? parts[2] : "")
+      if let source = mount.source, Self.isName(source) {
+        throw Failure(
+          .usage,
+          "'\(volume)' asks for the volume '\(source)', and volumes with names are not kept",
+          advice: "name a directory of the host: /HOST/DIRECTORY:\(mount.destination)")
+      }
       let isMode =
         mount.mode.isEmpty
         || mount.mode.split(separator: ",").allSatisfy { word in
@@ -83,7 +89,7 @@ extension ContainerOptions {
       else {
         throw Failure(
           .usage, "Invalid volume specification '\(volume)'",
-          advice: "write /HOST/DIRECTORY:/PLACE[:ro]; named volumes are not kept")
+          advice: "write /HOST/DIRECTORY:/PLACE[:ro]")
       }
       if found.contains(where: { $0.destination == mount.destination }) {
         throw Failure(.usage, "Duplicate mount point: \(mount.destination)")

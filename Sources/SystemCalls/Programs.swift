@@ -54,6 +54,23 @@ public enum Program {
     return try Daemon.wait(for: process)
   }
 
+  /// Waits for a child that a signal is to end: calls `body` when one comes, and then again and again until
+  /// the child has ended.
+  public static func wait(
+    for process: Int32, signals: CInt, whenSignalled body: () -> Void
+  ) throws(Errno) -> Daemon.Ending {
+    let ended = try Daemon.checked(csys_daemon_process_descriptor(process))
+    defer { close(ended) }
+    var milliseconds: CInt = -1
+    while true {
+      let ready = csys_wait_readable(ended, signals, milliseconds)
+      if ready <= 0 { return try Daemon.wait(for: process) }
+      if ready == 1 { _ = try Daemon.checked(csys_daemon_read_signal(signals)) }
+      body()
+      milliseconds = 200
+    }
+  }
+
   /// Where a program of that name lies on PATH; nil where it does not.
   public static func find(_ name: String) -> FilePath? {
     if name.contains("/") { return access(name, X_OK) == 0 ? FilePath(name) : nil }

@@ -115,7 +115,7 @@ import UnionCore
     try layout(images, tar, compression)
     try checkReadBack(images, tar, scratch)
     let parent = try scratch.path.open(O_RDONLY | O_DIRECTORY)
-    let staged = try StagedDirectory(in: parent.descriptor, name: "layout")
+    let staged = try OutputDirectory(in: parent.descriptor, name: "layout")
     try ImageWriter.writeLayout(images, directory: staged.descriptor, compression: compression)
     try staged.publish()
     try checkReadBack(images, scratch / "layout", scratch)
@@ -175,7 +175,7 @@ import UnionCore
     let parent = try scratch.path.open(O_RDONLY | O_DIRECTORY)
     for compression in [Compression.none, .gzip] {
       let error = #expect(throws: Failure.self) {
-        let staged = try StagedFile(in: parent.descriptor, name: "image.tar")
+        let staged = try OutputFile(in: parent.descriptor, name: "image.tar")
         try ImageWriter.writeLayout(
           [image], to: DescriptorSink(staged.descriptor, name: "image.tar"),
           compression: compression, spool: parent.descriptor)
@@ -183,7 +183,7 @@ import UnionCore
       }
       #expect(error?.message.contains("changed while it was written") == true)
       #expect(throws: Failure.self) {
-        let staged = try StagedDirectory(in: parent.descriptor, name: "layout")
+        let staged = try OutputDirectory(in: parent.descriptor, name: "layout")
         try ImageWriter.writeLayout(
           [image], directory: staged.descriptor, compression: compression)
         try staged.publish()
@@ -207,12 +207,12 @@ import UnionCore
     try (scratch / "image").write("old")
     let parent = try scratch.path.open(O_RDONLY | O_DIRECTORY)
     do {
-      let staged = try StagedFile(in: parent.descriptor, name: "image")
+      let staged = try OutputFile(in: parent.descriptor, name: "image")
       try DescriptorSink(staged.descriptor, name: "image").write([1, 2])
       #expect(try (scratch / "image").text() == "old")
     }
     #expect(try scratch.path.names() == ["image"])
-    let staged = try StagedFile(in: parent.descriptor, name: "image")
+    let staged = try OutputFile(in: parent.descriptor, name: "image")
     try staged.publish()
     #expect(try (scratch / "image").text() == "" && scratch.path.names() == ["image"])
   }

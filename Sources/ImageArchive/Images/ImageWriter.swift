@@ -32,7 +32,7 @@ public enum ImageWriter {
   /// An OCI layout as a directory.
   ///
   /// - Parameter directory: of an empty directory, readable. What is in it when something fails is the
-  ///   caller's to remove; see `StagedDirectory`.
+  ///   caller's to remove; see `OutputDirectory`.
   public static func writeLayout(
     _ images: [SavedImage], directory: CInt, compression: Compression = .gzip,
     watch: Watch = Watch()

@@ -119,7 +119,7 @@ final class TarLayoutOutput: LayoutOutput {
   func blob(
     _ body: (any ByteSink) throws(Failure) -> Void
   ) throws(Failure) -> (Digest, Int64) {
-    let file = try openTemporary(in: spool)
+    let file = try SpoolFile.open(in: spool)
     defer { FileSystemCall.close(file) }
     // What is counted is what goes into the tar.
     let sink = HashingSink(DescriptorSink(file, name: "the compressed layer"))
@@ -139,29 +139,6 @@ final class TarLayoutOutput: LayoutOutput {
       let count = try source.read(into: room)
       if count == 0 { return }
       try sink.write(UnsafeRawBufferPointer(rebasing: room[..<count]))
-    }
-  }
-}
-
-/// A file without a name in a directory.
-private func openTemporary(in directory: CInt) throws(Failure) -> CInt {
-  try system("a temporary file cannot be made") { () throws(Errno) in
-    do throws(Errno) {
-      return try FileSystemCall.open(
-        at: directory, ReservedName.here, OpenFlag.temporary | OpenFlag.readWrite, mode: 0o600)
-    } catch {
-      guard error == .notSupported || error == .isDirectory || error == .invalidArgument else {
-        throw error
-      }
-    }
-    // A file system without O_TMPFILE.
-    let name = StagedName.next()
-    return try name.withUnsafeBufferPointer { (buffer) throws(Errno) in
-      let name = buffer.baseAddress.unsafelyUnwrapped
-      let file = try FileSystemCall.open(
-        at: directory, name, OpenFlag.readWrite | OpenFlag.create | OpenFlag.exclusive, mode: 0o600)
-      try FileSystemCall.unlink(at: directory, name)
-      return file
     }
   }
 }

@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import UnionCore
+public import UnionCore
 
 /// How far long work has come.
 public struct Progress: Sendable, Equatable {
@@ -7,6 +7,11 @@ public struct Progress: Sendable, Equatable {
   public var bytes: Int64
   /// Entries of archives.
   public var entries: Int64
+
+  public init(bytes: Int64 = 0, entries: Int64 = 0) {
+    self.bytes = bytes
+    self.entries = entries
+  }
 }
 
 /// What whoever asked for long work sees of it, and by what it is called off. One for each command; its
@@ -32,11 +37,11 @@ public final class Watch: Sendable {
     Progress(bytes: bytes.load(ordering: .relaxed), entries: entries.load(ordering: .relaxed))
   }
 
-  func count(bytes count: Int) { bytes.wrappingAdd(Int64(count), ordering: .relaxed) }
-  func countEntry() { entries.wrappingAdd(1, ordering: .relaxed) }
+  public func count(bytes count: Int) { bytes.wrappingAdd(Int64(count), ordering: .relaxed) }
+  public func countEntry() { entries.wrappingAdd(1, ordering: .relaxed) }
 
   /// Between two blocks: tells how far it is.
-  func pause() throws(Failure) {
+  public func pause() throws(Failure) {
     if cancelled() { throw .cancelled }
     report(progress)
   }

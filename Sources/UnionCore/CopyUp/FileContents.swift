@@ -6,18 +6,21 @@ public import SystemPackage
 public enum FileContents {
   private static let seekData: CInt = 3
   private static let seekHole: CInt = 4
-  private static let chunk = 1 << 30
 
   /// - Parameters:
   ///   - size: bytes from the start.
   ///   - isWhole: whether that is all of the source.
+  ///   - piece: bytes that the kernel is asked for at once.
+  ///   - copied: called with the count of each piece that is done; what it throws ends the copy.
   public static func copy(
-    from source: CInt, to target: CInt, size: Int64, isWhole: Bool
+    from source: CInt, to target: CInt, size: Int64, isWhole: Bool, piece: Int = 1 << 30,
+    copied: (Int) throws(Errno) -> Void = { _ in }
   ) throws(Errno) {
+    let copier = Copier(source: source, target: target, piece: piece)
     if isWhole, size >= 1 << 16, (try? FileSystemCall.clone(source, to: target)) != nil { return }
     // Not by its blocks: attributes and what was allocated ahead have blocks too.
     if let hole = try? FileSystemCall.seek(source, 0, whence: seekHole), hole >= size {
-      return try copyRange(from: source, to: target, 0, size)
+      return try copier.copyRange(0, size, copied)
     }
     try FileSystemCall.truncate(target, to: size)
     var offset: Int64 = 0
@@ -29,41 +32,50 @@ public enum FileContents {
         // ENXIO: only a hole is left. EINVAL: the file system knows no holes.
         if error == .noSuchAddressOrDevice { return }
         if error == .invalidArgument {
-          return try copyRange(from: source, to: target, offset, size)
+          return try copier.copyRange(offset, size, copied)
         }
         throw error
       }
       if start >= size { return }
       let end = min(try FileSystemCall.seek(source, start, whence: seekHole), size)
-      try copyRange(from: source, to: target, start, end)
+      try copier.copyRange(start, end, copied)
       offset = end
     }
   }
 
-  private static func copyRange(
-    from source: CInt, to target: CInt, _ start: Int64, _ end: Int64
+}
+
+/// One file's bytes into another.
+private struct Copier {
+  let source: CInt
+  let target: CInt
+  let piece: Int
+
+  func copyRange(
+    _ start: Int64, _ end: Int64, _ copied: (Int) throws(Errno) -> Void
   ) throws(Errno) {
     var offset = start
     while offset < end {
       do throws(Errno) {
         let count = try FileSystemCall.copyRange(
-          from: source, at: offset, to: target, at: offset, count: min(chunk, Int(end - offset)))
+          from: source, at: offset, to: target, at: offset, count: min(piece, Int(end - offset)))
         // Some file systems answer 0 before the end.
-        if count == 0 { return try copyByHand(from: source, to: target, offset, end) }
+        if count == 0 { return try copyByHand(offset, end, copied) }
         offset += Int64(count)
+        try copied(count)
       } catch {
         switch error {
         case .improperLink, .noFunction, .invalidArgument, .notSupported,
           .notSupportedOnSocket:
-          return try copyByHand(from: source, to: target, offset, end)
+          return try copyByHand(offset, end, copied)
         default: throw error
         }
       }
     }
   }
 
-  private static func copyByHand(
-    from source: CInt, to target: CInt, _ start: Int64, _ end: Int64
+  private func copyByHand(
+    _ start: Int64, _ end: Int64, _ copied: (Int) throws(Errno) -> Void
   ) throws(Errno) {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
     defer { buffer.deallocate() }
@@ -74,14 +86,13 @@ public enum FileContents {
       let count = try FileSystemCall.read(source, into: room, at: offset)
       // The source became shorter than it was: the rest is a hole.
       if count == 0 { return try FileSystemCall.truncate(target, to: end) }
-      try writeAll(UnsafeRawBufferPointer(rebasing: room[..<count]), to: target, at: offset)
+      try writeAll(UnsafeRawBufferPointer(rebasing: room[..<count]), at: offset)
       offset += Int64(count)
+      try copied(count)
     }
   }
 
-  private static func writeAll(
-    _ bytes: UnsafeRawBufferPointer, to target: CInt, at offset: Int64
-  ) throws(Errno) {
+  private func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(Errno) {
     var done = 0
     while done < bytes.count {
       done += try FileSystemCall.write(

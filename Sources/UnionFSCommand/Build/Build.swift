@@ -50,14 +50,18 @@ struct Build: ParsableCommand {
     let context = try BuildContext(
       directory.path, name: "the directory", ignored: try ignored(beside: path))
     let opened = try store.changing()
-    let work = try LongWork("building", quiet: true)
+    let work = try LongWork(
+      "building", quiet: quiet, ending: "nothing of the last step was kept")
     let quiet = quiet
     var options = Builder.Options()
     options.usesCache = !noCache
     options.network = runtime.network
     options.target = target
     options.arguments = try arguments()
-    options.say = { if !quiet { Text.writeOutput(Text.terminal(Array($0.utf8)) + [0x0A]) } }
+    options.say = { line in
+      work.end()
+      if !quiet { Text.writeOutput(Text.terminal(Array(line.utf8)) + [0x0A]) }
+    }
     for warning in dockerfile.warnings { Text.writeError("warning: \(warning)") }
     let state = opened.layout.own.appending("run")
     let runtime = runtime

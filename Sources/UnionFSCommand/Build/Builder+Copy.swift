@@ -26,12 +26,14 @@ extension Builder {
     let plan = try CopyPlan(
       sources, target, transfer, view?.context ?? context, place: place, unpacks: keyword == "ADD",
       keepsOwners: from != nil)
-    let digest = try plan.digest(words)
+    beginPart("reading")
+    let digest = try plan.digest(words, work.watch)
     let command = ["/bin/sh", "-c", "#(nop) \(keyword) \(digest) in \(target) "]
     if let known = try cached(stage, command) { return known }
     let transaction = try store.transaction()
     if let parent = stage.image { try transaction.use(parent.id) }
     let layer = try StepLayer(transaction, on: stage.image?.id, below: try layers(below: stage))
+    beginPart(keyword == "ADD" ? "adding" : "copying")
     let unpacking = Unpacking(transaction: transaction, watch: work.watch)
     try plan.run(root: layer.root, stage.settings, words, unpacking)
     try layer.finish()
@@ -81,8 +83,8 @@ struct CopyPlan {
   }
 
   /// What the cache knows this step by.
-  func digest(_ words: Substitution) throws(Failure) -> String {
-    var digest = TreeDigest(ignoring: context.ignored)
+  func digest(_ words: Substitution, _ watch: Watch) throws(Failure) -> String {
+    var digest = TreeDigest(ignoring: context.ignored, watch)
     digest.add(transfer.owner ?? "")
     digest.add(transfer.mode ?? "")
     for document in transfer.documents {
@@ -118,6 +120,7 @@ struct CopyPlan {
   ) throws(Failure) {
     let path = settings.resolve(target)
     var copy = TreeCopy()
+    copy.watch = unpacking.watch
     copy.ignored = context.ignored
     copy.owner = try owner(root, words)
     copy.mode = try mode()
@@ -256,6 +259,7 @@ struct CopyPlan {
     let folder = try self.folder(path, root, nil)
     defer { FileSystemCall.close(folder) }
     var copy = TreeCopy()
+    copy.watch = unpacking.watch
     try copy.copyContents(of: [], staged.descriptor, to: folder)
     return true
   }

@@ -67,6 +67,9 @@ final class Builder {
     return stage.name == target.lowercased() || String(stage.number) == target
   }
 
+  /// A part of this step that may take its time.
+  func beginPart(_ part: String) { work.begin("step \(step)/\(stepCount): \(part)") }
+
   private func perform(_ instruction: Instruction) throws {
     step += 1
     options.say("Step \(step)/\(stepCount) : \(instruction.text)")
@@ -331,6 +334,7 @@ extension Builder {
     process.binds = try HostFiles.binds(in: bundle.path, hostname: id.short)
     return try runtime().run(
       try process.spec(root: point, id: id.hex), id: id.hex, bundle: bundle.path,
-      input: .nothing, output: .descriptor(1), errors: .descriptor(2), signals: work.signals)
+      input: .nothing, output: .descriptor(1), errors: .descriptor(2), signals: work.signals,
+      whenSignalled: work.callOff)
   }
 }

@@ -13,6 +13,7 @@ struct TreeCopy {
   var mode: UInt32?
   /// What of the source is not to be seen.
   var ignored = IgnoreFile()
+  var watch = Watch()
 
   /// Where a copy of a file that has several names lies.
   private struct Original {
@@ -88,6 +89,8 @@ struct TreeCopy {
   private mutating func copyOne(
     _ path: [[UInt8]], _ source: CInt, _ name: [CChar], _ target: CInt, _ newName: [CChar]
   ) throws(Failure) {
+    try watch.pause()
+    watch.countEntry()
     let status = try Self.about(path) { () throws(Errno) in
       try FileSystemCall.status(at: source, name)
     }
@@ -146,7 +149,12 @@ struct TreeCopy {
       at: target, newName,
       OpenFlag.writeOnly | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o600)
     defer { FileSystemCall.close(to) }
-    try FileContents.copy(from: from, to: to, size: status.size, isWhole: true)
+    try FileContents.copy(
+      from: from, to: to, size: status.size, isWhole: true, piece: 1 << 26
+    ) { count throws(Errno) in
+      watch.count(bytes: count)
+      do throws(Failure) { try watch.pause() } catch { throw Errno.canceled }
+    }
     try setOwner(to, [0], status)
     try Self.copyAttributes(from: from, to: to)
     try setModeAndTimes(to, [0], status)
@@ -249,6 +257,7 @@ struct TreeCopy {
     _ path: [[UInt8]], _ body: () throws(Errno) -> Result
   ) throws(Failure) -> Result {
     do throws(Errno) { return try body() } catch {
+      if error == .canceled { throw Failure.cancelled }
       throw Failure(.failed, "\(text(path)) cannot be copied: \(error)")
     }
   }

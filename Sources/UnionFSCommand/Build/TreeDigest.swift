@@ -9,8 +9,12 @@ internal import UnionCore
 struct TreeDigest {
   private var hasher = Digest.Hasher()
   private let ignored: IgnoreFile
+  private let watch: Watch
 
-  init(ignoring ignored: IgnoreFile) { self.ignored = ignored }
+  init(ignoring ignored: IgnoreFile, _ watch: Watch) {
+    self.ignored = ignored
+    self.watch = watch
+  }
 
   /// Adds a text that is part of the step, such as a destination.
   mutating func add(_ text: String) { add(Array(text.utf8)) }
@@ -26,6 +30,8 @@ struct TreeDigest {
   /// Adds an entry and what is in it.
   mutating func add(_ path: [[UInt8]], in directory: CInt) throws(Failure) {
     guard let last = path.last else { return }
+    try watch.pause()
+    watch.countEntry()
     let name = TreeCopy.cName(last)
     let status = try TreeCopy.about(path) { () throws(Errno) in
       try FileSystemCall.status(at: directory, name)
@@ -87,6 +93,8 @@ struct TreeDigest {
         }
       }
       if count == 0 { break }
+      watch.count(bytes: count)
+      try watch.pause()
       chunk.withUnsafeBytes { content.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
       offset += Int64(count)
     }

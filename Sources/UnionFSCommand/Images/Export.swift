@@ -41,53 +41,9 @@ struct Export: ParsableCommand {
         view.root, name: "\(view.point)", to: sink, options: PackingOptions(view: .flat),
         watch: work.watch)
       NewImage.tell(packed.notes)
+      try work.checkpoint()
       try target.publish()
     }
-  }
-}
-
-/// What a command writes: a file that is seen once it is whole, or standard output.
-final class ArchiveOutput {
-  let descriptor: CInt
-  let name: String
-  private let path: FilePath?
-  private let staged: FilePath?
-  private var isPublished = false
-
-  init(_ path: FilePath?) throws(Failure) {
-    guard let path, path != "-" else {
-      if Program.isTerminal(1) {
-        throw Failure(
-          .usage, "standard output is a terminal", advice: "name a file with -o, or redirect it")
-      }
-      (descriptor, name, self.path, staged) = (1, "standard output", nil, nil)
-      return
-    }
-    let beside = FilePath(bytes: path.pathBytes + Array(".\(ObjectID.random().short)".utf8))
-    name = "\(path)"
-    self.path = path
-    staged = beside
-    do {
-      descriptor = try FileDescriptor.open(
-        beside, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
-        permissions: FilePermissions(rawValue: 0o666)
-      ).rawValue
-    } catch { throw Disk.failure(error as? Errno ?? .ioError, "\(path)") }
-  }
-
-  deinit {
-    guard let staged else { return }
-    FileSystemCall.close(descriptor)
-    if !isPublished { try? FileSystemCall.unlink(staged) }
-  }
-
-  /// Shows the file under its name.
-  func publish() throws(Failure) {
-    guard let path, let staged else { return }
-    do throws(Errno) {
-      try FileSystemCall.rename(staged, to: path)
-      isPublished = true
-    } catch { throw Disk.failure(error, "\(path)") }
   }
 }
 

@@ -52,7 +52,7 @@ struct Load: ParsableCommand {
       let places = StagedPlaces(transaction, try opened.catalog())
       let loaded = try source.read(into: places, options, work.watch)
       NewImage.tell(loaded.notes)
-      var loading = LoadedChain(transaction, places, options.layers)
+      var loading = LoadedChain(transaction, places, work.watch)
       var named = named
       for image in loaded.images {
         try loading.add(image, named: named)

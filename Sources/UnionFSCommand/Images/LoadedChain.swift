@@ -9,16 +9,16 @@ internal import UnionCore
 struct LoadedChain {
   private let transaction: Transaction
   private let places: StagedPlaces
-  private let extraction: ExtractionOptions
+  private let watch: Watch
   private var made: Set<ObjectID> = []
   private(set) var tags: [(Reference, ObjectID)] = []
   /// What `load` writes: a line for each name, or an image without one.
   private(set) var lines: [String] = []
 
-  init(_ transaction: Transaction, _ places: StagedPlaces, _ extraction: ExtractionOptions) {
+  init(_ transaction: Transaction, _ places: StagedPlaces, _ watch: Watch) {
     self.transaction = transaction
     self.places = places
-    self.extraction = extraction
+    self.watch = watch
   }
 
   /// - Parameter named: a name for it beside those that it has.
@@ -152,7 +152,7 @@ struct LoadedChain {
       directory, checksum: unpacked?.layer.diffID, configuration: configuration)
     guard let unpacked else { return }
     if let taken = places.taken[unpacked.place] {
-      return try copy(taken, into: layer, unpacked.layer)
+      return try copy(taken, into: layer)
     }
     try transaction.move(unpacked.place, into: layer)
     try places.moveTarData(of: unpacked.place, to: directory)
@@ -162,9 +162,10 @@ struct LoadedChain {
 
   /// The same layer once more, under other ones.
   private func copy(
-    _ source: StoreDirectory, into layer: NewLayer, _ extracted: ExtractedLayer
+    _ source: StoreDirectory, into layer: NewLayer
   ) throws(Failure) {
     var tree = TreeCopy()
+    tree.watch = watch
     try tree.copyContents(of: [], source.descriptor, to: layer.diff.descriptor)
   }
 

@@ -9,36 +9,43 @@ internal import UnionCore
 final class LongWork: Sendable {
   /// SIGINT, SIGTERM and SIGHUP come by it.
   let signals: CInt
-  private let isCancelled = Atomic(false)
+  private let interruption: Interruption
   private let line: ProgressLine?
+  /// What is said where it was called off.
+  private let ending: String
+  /// For everything that is done.
+  let watch: Watch
 
   /// - Parameters:
   ///   - what: what is being done, "loading".
   ///   - total: how many bytes there will be, where that is known.
-  init(_ what: String, total: Int64? = nil, quiet: Bool = false) throws(Failure) {
+  ///   - ending: what is said where it was called off.
+  init(
+    _ what: String, total: Int64? = nil, quiet: Bool = false, ending: String = "nothing was changed"
+  ) throws(Failure) {
+    let signals: CInt
     do throws(Errno) { signals = try ProcessCall.signalDescriptor() } catch {
       throw Failure(.failed, "signals cannot be waited for: \(error)")
     }
-    line = quiet || !Program.isTerminal(2) ? nil : ProgressLine(what, total: total)
+    let interruption = Interruption(signals)
+    let line = quiet || !Program.isTerminal(2) ? nil : ProgressLine(what, total: total)
+    self.signals = signals
+    self.interruption = interruption
+    self.line = line
+    self.ending = ending
+    watch = Watch(
+      isCancelled: { interruption.hasCome() }, progress: { progress in line?.show(progress) })
   }
 
   deinit { FileSystemCall.close(signals) }
 
-  var watch: Watch {
-    Watch(
-      isCancelled: { self.wasCalledOff() },
-      progress: { self.line?.show($0) })
-  }
+  /// Calls it off, as a signal does.
+  func callOff() { interruption.note() }
 
-  /// Whether a signal has come; once it has, always.
-  func wasCalledOff() -> Bool {
-    if isCancelled.load(ordering: .relaxed) { return true }
-    guard (try? ProcessCall.waitReadable(signals, signals, milliseconds: 0)) ?? 2 != 2 else {
-      return false
-    }
-    isCancelled.store(true, ordering: .relaxed)
-    return true
-  }
+  func wasCalledOff() -> Bool { interruption.hasCome() }
+
+  /// Something else is done from now on.
+  func begin(_ what: String) { line?.begin(what, after: watch.progress) }
 
   /// Between two steps of work.
   func checkpoint() throws(Failure) { if wasCalledOff() { throw Failure.cancelled } }
@@ -52,41 +59,31 @@ final class LongWork: Sendable {
       let result = try body()
       end()
       return result
-    } catch let failure as Failure {
+    } catch {
       end()
-      guard failure == Failure.cancelled || wasCalledOff() else { throw failure }
-      Text.writeError("cancelled; nothing was changed")
+      // What the terminal ends of what was started here is another error.
+      guard error as? Failure == Failure.cancelled || wasCalledOff() else { throw error }
+      Text.writeError("cancelled; \(ending)")
       throw SilentExit(status: 130)
     }
   }
 }
 
-/// One line on standard error that is written over and over: `loading  12.3MB of 80MB  41MB/s`.
-final class ProgressLine: Sendable {
-  private let what: String
-  private let total: Int64?
-  private let begin = ProcessCall.nanoseconds
-  private let last = Atomic<UInt64>(0)
+/// Whether a signal has come; once it has, always.
+private final class Interruption: Sendable {
+  private let signals: CInt
+  private let isNoted = Atomic(false)
 
-  init(_ what: String, total: Int64?) {
-    self.what = what
-    self.total = total
+  init(_ signals: CInt) { self.signals = signals }
+
+  func note() { isNoted.store(true, ordering: .relaxed) }
+
+  func hasCome() -> Bool {
+    if isNoted.load(ordering: .relaxed) { return true }
+    guard (try? ProcessCall.waitReadable(signals, signals, milliseconds: 0)) ?? 2 != 2 else {
+      return false
+    }
+    note()
+    return true
   }
-
-  func show(_ progress: Progress) {
-    let now = ProcessCall.nanoseconds
-    let before = last.load(ordering: .relaxed)
-    guard now &- before > 100_000_000,
-      last.compareExchange(expected: before, desired: now, ordering: .relaxed).exchanged
-    else { return }
-    let seconds = max(Double(now &- begin) / 1e9, 0.001)
-    let rate = Units.size(Int64(Double(progress.bytes) / seconds))
-    let of = total.map { " of \(Units.size($0))" } ?? ""
-    let entries = progress.entries > 0 ? "  \(progress.entries) files" : ""
-    write("\r\u{1B}[K\(what)  \(Units.size(progress.bytes))\(of)  \(rate)/s\(entries)")
-  }
-
-  func clear() { if last.load(ordering: .relaxed) > 0 { write("\r\u{1B}[K") } }
-
-  private func write(_ text: String) { Text.writeTerminal(text) }
 }

@@ -65,9 +65,10 @@ struct Save: ParsableCommand {
       if format == .docker {
         try ImageWriter.writeDockerArchive(saved, to: sink, watch: watch)
       } else {
-        let spool = try SpoolDirectory()
+        let spool = try Self.spool()
+        defer { FileSystemCall.close(spool) }
         try ImageWriter.writeLayout(
-          saved, to: sink, compression: compression, spool: spool.descriptor, watch: watch)
+          saved, to: sink, compression: compression, spool: spool, watch: watch)
       }
       try work.checkpoint()
       try target.publish()
@@ -113,42 +114,27 @@ struct Save: ParsableCommand {
     _ chosen: [(image: Image, tags: [String])], _ store: LayerStore, _ catalog: Catalog,
     _ compression: Compression, _ watch: Watch
   ) throws(Failure) {
-    guard let path = output?.path, let name = path.lastComponent, name.kind == .regular else {
+    guard let path = output?.path, path != "-" else {
       throw Failure(.usage, "an OCI directory has no name", advice: "name it with -o")
     }
-    let above = path.removingLastComponent()
-    let parent: CInt
-    do throws(Errno) {
-      parent = try FileSystemCall.open(
-        path: above.isEmpty ? "." : above, OpenFlag.readOnly | OpenFlag.directory)
-    } catch { throw Disk.failure(error, "\(above)") }
-    defer { FileSystemCall.close(parent) }
-    let staged = try StagedDirectory(in: parent, name: name.string)
+    let place = try OutputPlace(path)
+    let staged = try OutputDirectory(in: place.directory, name: place.name)
     try ImageWriter.writeLayout(
       try saved(chosen, store, catalog, watch), directory: staged.descriptor,
       compression: compression, watch: watch)
+    try watch.pause()
     try staged.publish()
   }
-}
 
-/// A directory for what has no size yet; removed at the end.
-final class SpoolDirectory {
-  let descriptor: CInt
-  private let run: RunDirectory
-
-  init() throws(Failure) {
-    let parent = Invocation.variable("TMPDIR") ?? "/var/tmp"
-    run = try RunDirectory("spool-\(ObjectID.random().short)", below: parent)
+  /// Where files without names hold what has no size yet: $TMPDIR, else /var/tmp.
+  private static func spool() throws(Failure) -> CInt {
+    let path = Invocation.variable("TMPDIR") ?? "/var/tmp"
     do throws(Errno) {
-      descriptor = try FileSystemCall.open(path: run.path, OpenFlag.readOnly | OpenFlag.directory)
+      return try FileSystemCall.open(path: path, OpenFlag.readOnly | OpenFlag.directory)
     } catch {
-      run.remove()
-      throw Disk.failure(error, "\(run.path)")
+      let failure = Disk.failure(error, "\(path)")
+      throw Failure(
+        failure.code, failure.message, advice: "name a directory for temporary files with TMPDIR")
     }
-  }
-
-  deinit {
-    FileSystemCall.close(descriptor)
-    run.remove()
   }
 }

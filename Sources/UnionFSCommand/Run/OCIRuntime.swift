@@ -31,10 +31,11 @@ struct OCIRuntime {
   /// - Parameters:
   ///   - bundle: an existing directory, which gets the specification.
   ///   - signals: what comes by it goes to the container.
+  ///   - whenSignalled: where it is given, a signal ends the container instead, after this was called.
   func run(
     _ spec: RuntimeSpec, id: String, bundle: FilePath, input: Program.Stream,
     output: Program.Stream = .descriptor(1), errors: Program.Stream = .descriptor(2),
-    signals: CInt
+    signals: CInt, whenSignalled: (() -> Void)? = nil
   ) throws(Failure) -> Int32 {
     try write(spec, bundle.appending("config.json"))
     let words: [FilePath] = [
@@ -42,12 +43,25 @@ struct OCIRuntime {
     ]
     do throws(Errno) {
       let process = try Program.start(words, input: input, output: output, errors: errors)
-      switch try Program.wait(for: process, forwarding: signals) {
+      switch try wait(for: process, id, signals, whenSignalled) {
       case .exited(let status): return status
       case .killed(let signal): return 128 + signal
       }
     } catch {
       throw Failure(.failed, "\(program) cannot be run: \(error)")
+    }
+  }
+
+  private func wait(
+    for process: Int32, _ id: String, _ signals: CInt, _ whenSignalled: (() -> Void)?
+  ) throws(Errno) -> Daemon.Ending {
+    guard let whenSignalled else {
+      return try Program.wait(for: process, forwarding: signals)
+    }
+    // The first process of a container need not listen to signals.
+    return try Program.wait(for: process, signals: signals) {
+      whenSignalled()
+      delete(id: id)
     }
   }
 
