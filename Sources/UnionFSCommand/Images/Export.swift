@@ -47,17 +47,17 @@ struct Export: ParsableCommand {
   }
 }
 
-/// A container's root: its mount where it is mounted, else one for the command's own time.
+/// A container's root: its mount where it is mounted, else one for the command's own time. That has no place in
+/// the tree once it is open: whatever ends the command ends it too.
 final class ContainerView {
   let root: CInt
   let point: FilePath
-  private let own: MountedUnion?
 
   init(_ container: Container, _ store: LayerStore) throws {
     let mounted = MountedContainer(container, store, try MountTable.current())
+    var own: MountedUnion?
     if let there = mounted.point {
       point = FilePath(there)
-      own = nil
     } else {
       let layers = try store.layersFile(of: container.layer)
       var branches = [(store.layout.diff(of: container.layer), "ro+wh")]
@@ -65,16 +65,11 @@ final class ContainerView {
       point = store.layout.mountPoint(of: container.layer)
       own = try MountedUnion(branches, at: point)
     }
+    defer { own?.abandon() }
     do throws(Errno) {
       root = try FileSystemCall.open(path: point, OpenFlag.readOnly | OpenFlag.directory)
-    } catch {
-      own?.abandon()
-      throw Disk.failure(error, "\(point)")
-    }
+    } catch { throw Disk.failure(error, "\(point)") }
   }
 
-  func end() {
-    FileSystemCall.close(root)
-    own?.abandon()
-  }
+  func end() { FileSystemCall.close(root) }
 }
