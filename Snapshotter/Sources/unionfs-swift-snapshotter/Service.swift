@@ -31,7 +31,7 @@ struct Service {
       course.started(server)
       try await server.run { () async throws(Failure) in
         log.info("serving \(address)")
-        await notify(.ready)
+        await notify()
       }
       return .success(())
     } catch {
@@ -39,9 +39,9 @@ struct Service {
     }
   }
 
-  private func notify(_ notification: ServiceNotification) async {
+  private func notify() async {
     guard let socket = Invocation.variable("NOTIFY_SOCKET") else { return }
-    do { try await notification.send(to: socket) } catch {
+    do { try await ServiceNotification.ready(socket) } catch {
       log.warning("systemd could not be told that the service is ready: \(error)")
     }
   }

@@ -8,7 +8,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-/// The program is killed at every one of its system calls in turn; the next start makes of what is left
+/// The program is killed at every one of its system calls in turn, or the call fails; the next start makes of what is left
 /// a store in which everything acknowledged is there and what was interrupted is there or not.
 @Suite struct KillTests {
   /// What has been acknowledged, and what was asked for last.
@@ -50,20 +50,21 @@ import Testing
     try await client.cleanup()
   }
 
-  /// - Returns: whether the program was killed.
-  static func killAt(_ call: Int) async throws -> Bool {
+  /// - Parameter fault: what happens at the call, as `Faults` in SystemCalls has it.
+  /// - Returns: how the program ended: its status, or nil where it was killed.
+  static func live(_ fault: String, _ call: Int) async throws -> Int32? {
     let scratch = try Scratch()
     let account = Account()
     let program = try Program(
-      scratch, environment: ["UNIONFS_SWIFT_TEST_FAULTS": "kill:\(call)"])
+      scratch, environment: ["UNIONFS_SWIFT_TEST_FAULTS": fault])
     if program.isServing {
       try await Client.with(program.socket) { client in
         do { try await work(client, scratch, account) } catch is RPCError {}
       }
     }
-    let wasKilled = try !program.isServing || program.end(SIGTERM) == nil
+    let status = try program.isServing ? program.end(SIGTERM) : program.wait()
     try await verify(scratch, account, call)
-    return wasKilled
+    return status
   }
 
   static func verify(_ scratch: Scratch, _ account: Account, _ call: Int) async throws {
@@ -100,12 +101,21 @@ import Testing
 
   @Test func aKillAtAnySystemCallLeavesASoundStore() async throws {
     var call = 1
-    while try await Self.killAt(call) {
+    while try await Self.live("kill:\(call)", call) == nil {
       call += 1
       try #require(call < 1000)
     }
     // Fewer would mean that the faults are not armed.
-    #expect(call > 60)
+    #expect(call > 60, "\(call)")
+  }
+
+  @Test func anErrorOfAnySystemCallLeavesASoundStore() async throws {
+    // EIO. A start may fail with it, a request too; none may kill the program.
+    for call in 1..<120 {
+      let status = try #require(try await Self.live("fail:\(call):5", call), "call \(call)")
+      // 66: the folder of the socket could not be made.
+      #expect([0, 1, 66].contains(status), "call \(call)")
+    }
   }
 
   final class Keys: Sendable {
