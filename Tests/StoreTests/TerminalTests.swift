@@ -9,19 +9,23 @@ struct TerminalTests {
   /// Runs a command on a terminal of its own. The script is told `until`: what of its output is waited for
   /// before Ctrl-C is typed; and `feed`, a FIFO that gets `bytes` of a file and no end.
   private static let script = """
-    import os, pty, sys
+    import os, pty, select, sys
     until, feed, source, count, *command = sys.argv[1:]
     child, terminal = pty.fork()
     if child == 0:
         os.execv(command[0], command)
+    data = b""
     if feed:
         fifo = os.open(feed, os.O_WRONLY)
         with open(source, "rb") as file:
             data = file.read(int(count))
-        while data:
-            data = data[os.write(fifo, data):]
     output, typed = b"", not until
     while True:
+        if data:
+            # A piece at a time: what is all there at once may be read before anything is shown of it.
+            data = data[os.write(fifo, data[:65536]):]
+            if not select.select([terminal], [], [], 0.02)[0]:
+                continue
         try:
             more = os.read(terminal, 65536)
         except OSError:
@@ -31,7 +35,7 @@ struct TerminalTests {
         output += more
         if not typed and until.encode() in output:
             os.write(terminal, b"\\x03")
-            typed = True
+            typed, data = True, b""
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     sys.stdout.buffer.write(output)
     sys.exit(status if status >= 0 else 128 - status)
