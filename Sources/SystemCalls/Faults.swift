@@ -18,8 +18,8 @@ public enum Faults {
 
   /// Arms what the variable says: `kill:CALL` or `fail:CALL:ERRNO`, calls counted from 1; with
   /// `kill-change:CALL` those alone that make, remove or shorten something, rename or flush it; with
-  /// `kill-publish:CALL` those that rename, link or flush; `interrupt:CALL` sends SIGINT instead. For commands that end by themselves; a server is
-  /// asked by an ioctl. What the command starts is not armed.
+  /// `kill-publish:CALL` those that rename, link or flush; `interrupt:CALL` sends SIGINT instead. For
+  /// commands that end by themselves; a server is asked by an ioctl. What the command starts is not armed.
   public static func armFromEnvironment() {
     guard let value = getenv("UNIONFS_SWIFT_TEST_FAULTS") else { return }
     let words = String(cString: value).split(separator: ":")

@@ -139,7 +139,7 @@ extension LayerExtractor {
 
   /// Not what says how a union is to take the file: that is told by whiteouts here.
   private func isKept(_ key: CName) -> Bool {
-    !isEqual(key, "user.containers.override_stat") && !isUnionAttribute(key)
+    !isEqual(key, "user.containers.override_stat") && OverlayAttribute(key) == nil
       && !isEqual(key, "system.posix_acl_default")
   }
 
@@ -261,14 +261,6 @@ extension LayerExtractor {
   }
 }
 
-/// Whether an attribute is overlayfs's or fuse-overlayfs's own.
-func isUnionAttribute(_ key: CName) -> Bool {
-  hasPrefix(key, "trusted.overlay.") || hasPrefix(key, "user.overlay.")
-    || hasPrefix(key, "user.fuseoverlayfs.")
-}
-
 private func isOpaqueMark(_ key: CName, _ value: UnsafeRawBufferPointer) -> Bool {
-  guard value.count == 1, value[0] == UInt8(ascii: "y") else { return false }
-  return isEqual(key, "trusted.overlay.opaque") || isEqual(key, "user.overlay.opaque")
-    || isEqual(key, "user.fuseoverlayfs.opaque")
+  value.count == 1 && value[0] == UInt8(ascii: "y") && OverlayAttribute(key) == .opaque
 }

@@ -341,7 +341,7 @@ final class LayerPacker {
 
   /// Not overlayfs's own, nor the label that the machine gives a file.
   private static func isKept(_ key: CName) -> Bool {
-    !isUnionAttribute(key) && !isEqual(key, "security.selinux")
+    OverlayAttribute(key) == nil && !isEqual(key, "security.selinux")
   }
 
   private func apply(_ override: OverrideStat, to header: inout TarHeader) {

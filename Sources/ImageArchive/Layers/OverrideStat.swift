@@ -79,15 +79,3 @@ struct OverrideStat: Equatable {
 func cKey(_ text: StaticString) -> CName {
   UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
 }
-
-/// Whether a C string begins so.
-func hasPrefix(_ name: CName, _ prefix: StaticString) -> Bool {
-  for index in 0..<prefix.utf8CodeUnitCount
-  where UInt8(bitPattern: name[index]) != prefix.utf8Start[index] { return false }
-  return true
-}
-
-/// Whether a C string is that.
-func isEqual(_ name: CName, _ text: StaticString) -> Bool {
-  hasPrefix(name, text) && name[text.utf8CodeUnitCount] == 0
-}

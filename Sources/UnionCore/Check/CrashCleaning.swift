@@ -1,7 +1,8 @@
 internal import SystemCalls
 
 /// Removes the whiteouts and opaque markers of the top branch that hide nothing, and what was staged beside
-/// its target: what a killed server leaves between two steps of a change. No view changes; what cannot be read or removed stays.
+/// its target: what a killed server leaves between two steps of a change. No view changes; what cannot be
+/// read or removed stays.
 public func removeNeedlessMarkers(on branches: BranchSet) {
   var walk = CheckWalk(
     OpenedBranches(branches), mode: .on, mayRepair: { $0 == 0 },

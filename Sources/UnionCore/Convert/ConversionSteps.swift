@@ -98,26 +98,18 @@ final class ConversionSteps {
           }
         }
       }
-      try makeEmpty(name, in: directory)
+      try Whiteouts.makeEmptyFile(at: directory, name)
     } catch { if error != .fileExists { throw error } }
   }
 
   private func theBase() throws(Errno) -> CInt {
     if base >= 0 { return base }
-    do throws(Errno) { try makeEmpty(ReservedName.whiteoutBase, in: root) } catch {
+    do throws(Errno) { try Whiteouts.makeEmptyFile(at: root, ReservedName.whiteoutBase) } catch {
       if error != .fileExists { throw error }
     }
     base = try FileSystemCall.open(
       at: root, ReservedName.whiteoutBase, OpenFlag.path | OpenFlag.noFollow)
     return base
-  }
-
-  private func makeEmpty(_ name: CName, in directory: CInt) throws(Errno) {
-    let file = try FileSystemCall.open(
-      at: directory, name,
-      OpenFlag.writeOnly | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o444)
-    defer { FileSystemCall.close(file) }
-    try FileSystemCall.changeMode(of: file, 0o444)
   }
 
   /// The name is its content, so it is staged beside and renamed; over one that holds no name, too.

@@ -42,7 +42,6 @@ public enum FileContents {
       offset = end
     }
   }
-
 }
 
 /// One file's bytes into another.

@@ -27,12 +27,13 @@ public final class Whiteouts: @unchecked Sendable {
   }
 
   private func makeBase() throws(Errno) {
-    do throws(Errno) { try makeEmptyFile(at: root, ReservedName.whiteoutBase) } catch {
+    do throws(Errno) { try Self.makeEmptyFile(at: root, ReservedName.whiteoutBase) } catch {
       if error != .fileExists { throw error }
     }
   }
 
-  private func makeEmptyFile(at directory: CInt, _ name: CName) throws(Errno) {
+  /// A whiteout that is a link to nothing.
+  static func makeEmptyFile(at directory: CInt, _ name: CName) throws(Errno) {
     let file = try FileSystemCall.open(
       at: directory, name,
       OpenFlag.writeOnly | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o444)
@@ -78,7 +79,7 @@ public final class Whiteouts: @unchecked Sendable {
 
   private func make(_ whiteout: CName, in directory: CInt) throws(Errno) {
     do throws(Errno) {
-      guard links else { return try makeEmptyFile(at: directory, whiteout) }
+      guard links else { return try Self.makeEmptyFile(at: directory, whiteout) }
       try FileSystemCall.link(at: root, ReservedName.whiteoutBase, to: directory, whiteout)
     } catch {
       if error == .fileExists { return }
@@ -100,7 +101,8 @@ public final class Whiteouts: @unchecked Sendable {
     case .noSuchFileOrDirectory:
       try makeBase()
       try FileSystemCall.link(at: root, ReservedName.whiteoutBase, to: directory, whiteout)
-    case .notPermitted, .notSupported, .improperLink: try makeEmptyFile(at: directory, whiteout)
+    case .notPermitted, .notSupported, .improperLink:
+      try Self.makeEmptyFile(at: directory, whiteout)
     default: throw error
     }
   }

@@ -44,10 +44,11 @@ extension Branch {
   }
 
   /// What an earlier mount of another branch has left in the work directory is of no use to this one, whose
-  /// files have other numbers: it goes. The branch is told by its root's inode and birth time.
+  /// files have other numbers: it goes. The branch is told by its root's inode and birth time, in a symbolic
+  /// link: it is there with its target or not at all, and never after the records that it stands for.
   func claimWorkDirectory(area: CInt) throws(Errno) {
-    let mark = Array("\(rootAttributes.inode) \(rootAttributes.birth)\n".utf8)
-    if Self.mark(in: area) == mark { return }
+    let mark = "\(rootAttributes.inode) \(rootAttributes.birth)"
+    if Self.mark(in: area) == Array(mark.utf8) { return }
     for (directory, name) in [
       (area, ReservedName.workAreaOwner), (area, ReservedName.inodeTable),
       (bookkeeping, ReservedName.pseudoLinks),
@@ -56,27 +57,15 @@ extension Branch {
         try TreeRemoval.remove(Array(cString: name), in: directory, opening: true)
       } catch { if error != .noSuchFileOrDirectory { throw error } }
     }
-    let file = try FileSystemCall.open(
-      at: area, ReservedName.workAreaOwner,
-      OpenFlag.writeOnly | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow, mode: 0o600)
-    defer { FileSystemCall.close(file) }
-    let count = try mark.withBytes { (bytes) throws(Errno) in
-      try FileSystemCall.write(file, from: bytes, at: 0)
-    }
-    if count != mark.count { throw Errno.noSpace }
+    try FileSystemCall.makeSymbolicLink(at: area, ReservedName.workAreaOwner, to: mark)
   }
 
   private static func mark(in area: CInt) -> [UInt8]? {
-    guard
-      let file = try? FileSystemCall.open(
-        at: area, ReservedName.workAreaOwner,
-        OpenFlag.readOnly | OpenFlag.noFollow | OpenFlag.nonBlocking)
-    else { return nil }
-    defer { FileSystemCall.close(file) }
-    var bytes = [UInt8](repeating: 0, count: 64)
-    let count = try? bytes.withMutableBytes { (room) throws(Errno) in
-      try FileSystemCall.read(file, into: room, at: 0)
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { room in
+      guard
+        let count = try? FileSystemCall.readLink(at: area, ReservedName.workAreaOwner, into: room)
+      else { return nil }
+      return room.prefix(count).map { UInt8(bitPattern: $0) }
     }
-    return count.map { Array(bytes.prefix($0)) }
   }
 }

@@ -110,31 +110,21 @@ public enum OverlayAttribute: Sendable {
 
   /// nil for what is none.
   public init?(_ key: CName) {
-    guard let prefix = Self.prefixes.first(where: { Self.begins(key, with: $0) }) else {
+    guard let prefix = Self.prefixes.first(where: { hasPrefix(key, $0) }) else {
       return nil
     }
     let rest = key + prefix.utf8CodeUnitCount
-    if Self.equals(rest, "opaque") {
+    if isEqual(rest, "opaque") {
       self = .opaque
-    } else if Self.equals(rest, "whiteout") {
+    } else if isEqual(rest, "whiteout") {
       self = .whiteout
-    } else if Self.equals(rest, "redirect") {
+    } else if isEqual(rest, "redirect") {
       self = .redirect
-    } else if Self.equals(rest, "metacopy") {
+    } else if isEqual(rest, "metacopy") {
       self = .metacopy
     } else {
       self = .other
     }
-  }
-
-  private static func begins(_ key: CName, with prefix: StaticString) -> Bool {
-    for index in 0..<prefix.utf8CodeUnitCount
-    where UInt8(bitPattern: key[index]) != prefix.utf8Start[index] { return false }
-    return true
-  }
-
-  private static func equals(_ key: CName, _ text: StaticString) -> Bool {
-    begins(key, with: text) && key[text.utf8CodeUnitCount] == 0
   }
 }
 

@@ -105,8 +105,8 @@ extension Union {
     where branch(index).honoursWhiteouts {
       let part = try descriptor(directory, index).raw
       let isMarked = try marks(of: part, in: branch(index)).isOpaque
-      let hasMarker = try FileSystemCall.type(at: part, ReservedName.opaque) != nil
-      if isMarked || hasMarker {
+      let isOpaque = try isMarked ? true : FileSystemCall.type(at: part, ReservedName.opaque) != nil
+      if isOpaque {
         cut(directory, after: position)
         break
       }

@@ -5,7 +5,7 @@ internal import UnionCore
 /// The folder of the snapshots' directories:
 ///
 ///     17/fs/      the layer: what an active snapshot's union has on top, or a committed one's content
-///     17/work/    for an active snapshot; mount programs that stage their changes do it there
+///     17/work     for an active snapshot: what its union keeps besides the layer
 ///     new-18/     being made; renamed to 18 when it is complete
 ///     gone-16/    removed; being deleted
 ///

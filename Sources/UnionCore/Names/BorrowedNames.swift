@@ -1,0 +1,13 @@
+public import SystemCalls
+
+/// Whether a C string begins so.
+public func hasPrefix(_ name: CName, _ prefix: StaticString) -> Bool {
+  for index in 0..<prefix.utf8CodeUnitCount
+  where UInt8(bitPattern: name[index]) != prefix.utf8Start[index] { return false }
+  return true
+}
+
+/// Whether a C string is that.
+public func isEqual(_ name: CName, _ text: StaticString) -> Bool {
+  hasPrefix(name, text) && name[text.utf8CodeUnitCount] == 0
+}
