@@ -103,6 +103,8 @@ public enum ProcessCall {
   public static func become(user: UInt32, group: UInt32, mask: UInt32, switchingIDs: Bool) {
     csys_become(switchingIDs ? 1 : 0, user, group, mask)
   }
+  /// Sets the process's umask (umask(2)). Only before other threads have any of their own.
+  public static func setMask(_ mask: UInt32) { umask(mask) }
   public static var effectiveUser: UInt32 { geteuid() }
   public static var effectiveGroup: UInt32 { getegid() }
   /// Raises the soft limit of descriptors to the hard one; the limit.

@@ -52,6 +52,8 @@ struct Snapshotter: ParsableCommand {
     let signals = try ProcessCall.signalDescriptor()
     ProcessCall.become(user: 0, group: 0, mask: 0o077, switchingIDs: false)
     Daemon.ignoreBrokenPipes()
+    // The socket is nobody else's from the moment it is there. What others may see is told its mode.
+    ProcessCall.setMask(0o077)
     let store = try SnapshotStore(root: FilePath(root), program: mountProgram, log: log)
     defer { store.close() }
     try Service(store: store, address: FilePath(address), log: log).run(until: signals)
