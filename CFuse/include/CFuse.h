@@ -46,6 +46,8 @@ struct cfuse_state {
   int wants_writeback;
   /// Whether it does.
   int has_writeback;
+  /// Whether the kernel shall enforce POSIX ACLs.
+  int wants_acl;
   /// What the mount option `max_read` says, 0 without it: libfuse wants it in INIT as well.
   uint32_t max_read;
   /// How many file systems with files below files may lie under the mount; for passthrough.

@@ -95,8 +95,9 @@ private func negotiate(
   var wanted =
     FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_READDIRPLUS
     | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS
-    | FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA
+    | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA
     | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT
+  if state.pointee.wants_acl != 0 { wanted |= FUSE_CAP_POSIX_ACL }
   // The kernel does one or the other. A file that must be written at once has to be mapped all the same.
   if state.pointee.wants_writeback != 0, !Session.hasPassthrough(state),
     state.pointee.offered & Session.directMaps != 0,

@@ -36,10 +36,11 @@ public final class Session: @unchecked Sendable {
   ///     less one; 0 for none.
   ///   - collectsWrites: whether the kernel shall keep what is written for a while and send it in large
   ///     pieces, where it does not read and write by itself.
+  ///   - hasACLs: whether the kernel enforces POSIX ACLs.
   ///   - servesNearby: whether a single caller is served on its own core, where that can be had.
   public init(
     _ fileSystem: any FileSystem, options: [String], mountPoint: String, stackDepth: UInt32 = 0,
-    collectsWrites: Bool = false, servesNearby: Bool = true
+    collectsWrites: Bool = false, hasACLs: Bool = true, servesNearby: Bool = true
   ) throws(SessionFailure) {
     cfuse_capture_messages()
     let state = UnsafeMutablePointer<cfuse_state>.allocate(capacity: 1)
@@ -52,6 +53,7 @@ public final class Session: @unchecked Sendable {
     state.pointee.max_read =
       options.last { $0.hasPrefix("max_read=") }.flatMap { UInt32($0.dropFirst(9)) } ?? 0
     state.pointee.wants_writeback = collectsWrites ? 1 : 0
+    state.pointee.wants_acl = hasACLs ? 1 : 0
     state.pointee.max_stack_depth = stackDepth
 
     var operations = makeOperations()

@@ -34,6 +34,8 @@ final class Union: @unchecked Sendable {
   let isPassthroughRefused = Atomic<Bool>(false)
   /// Whether a name is told from a whiteout by a listing alone: in some branch any empty file may be one.
   let needsIndexes: Bool
+  /// Those that tell owners in some branch; they are not part of the view.
+  let ownerAttributes: [OwnerAttribute]
   /// Whether files are created with the caller's ids (a privileged server).
   let switchesIDs: Bool
 
@@ -54,10 +56,15 @@ final class Union: @unchecked Sendable {
     keepsAccessTimes = configuration.mountOptions.contains("noatime")
     numbers = InodeNumbers(branches)
     needsIndexes = branches.branches.contains(where: \.holdsMarkedWhiteouts)
+    let ownerAttributes = OwnerAttribute.allCases.filter { attribute in
+      branches.branches.contains { $0.owners == attribute }
+    }
+    self.ownerAttributes = ownerAttributes
     hiddenLinks = HiddenLinks(branches, numbers: numbers)
     top = try branches.writable.map { (branch) throws(Errno) in
       try Self.openTop(
-        branch, durability: configuration.durability, whiteouts: configuration.whiteouts)
+        branch, branches, durability: configuration.durability, whiteouts: configuration.whiteouts,
+        ownerAttributes: ownerAttributes)
     }
     // A quarter of the descriptors for directories, the rest for open files.
     let limit = Int(min(ProcessCall.raiseDescriptorLimit(), 1 << 20))
@@ -96,7 +103,8 @@ final class Union: @unchecked Sendable {
   }
 
   private static func openTop(
-    _ branch: Branch, durability: UnionConfiguration.Durability, whiteouts: WhiteoutFormat
+    _ branch: Branch, _ branches: BranchSet, durability: UnionConfiguration.Durability,
+    whiteouts: WhiteoutFormat, ownerAttributes: [OwnerAttribute]
   ) throws(Errno) -> Top {
     // What is made at its root the first time is no change of the branch.
     let before = try FileSystemCall.status(of: branch.root)
@@ -107,6 +115,7 @@ final class Union: @unchecked Sendable {
           at: branch.root, ReservedName.itself, accessed: .keep, modified: .to(before.modified))
       }
     }
+    try markOwners(of: branch, over: branches)
     let area = try WorkArea(on: branch)
     let flushing: CopyUp.Flushing =
       switch durability {
@@ -116,7 +125,25 @@ final class Union: @unchecked Sendable {
       }
     return Top(
       area: area, whiteouts: try Whiteouts(on: branch, area: area, format: whiteouts),
-      copyUp: CopyUp(area: area, flushing: flushing), pseudoLinks: try PseudoLinks(on: branch))
+      copyUp: CopyUp(
+        area: area, flushing: flushing, owners: branch.owners, droppedAttributes: ownerAttributes),
+      pseudoLinks: try PseudoLinks(on: branch))
+  }
+
+  /// Says at the root of a layer that stands alone what tells its owners: by that a later mount knows. What the
+  /// root shows is what the uppermost of the lower ones shows that says so too, else as fuse-overlayfs has it.
+  private static func markOwners(of branch: Branch, over branches: BranchSet) throws(Errno) {
+    guard branch.keepsBooksElsewhere, let owners = branch.owners,
+      try OwnerAttribute(ofRoot: branch.root) == nil
+    else { return }
+    var told = branch.rootAttributes
+    (told.owner, told.group, told.mode) = (0, 0, FileKind.directory.modeBits | 0o555)
+    for lower in branches.branches {
+      guard let attribute = try OwnerAttribute(ofRoot: lower.root) else { continue }
+      try attribute.tell(&told, at: lower.root, ReservedName.here)
+      break
+    }
+    try owners.keep(told, at: branch.root, nil)
   }
 
   /// After a mount that ended without a word, whiteouts that hide nothing may lie on the top branch.
@@ -134,12 +161,6 @@ final class Union: @unchecked Sendable {
   private static func prepareToSwitchIDs() -> Bool {
     guard ProcessCall.hasCapability(7), ProcessCall.hasCapability(6) else { return false }
     return (try? ProcessCall.keepCapabilities()) != nil
-  }
-
-  /// Makes this thread create files as the caller would.
-  func become(_ caller: Caller) {
-    ProcessCall.become(
-      user: caller.user, group: caller.group, mask: caller.mask, switchingIDs: switchesIDs)
   }
 
   /// The tools of change; EROFS on a read-only union.

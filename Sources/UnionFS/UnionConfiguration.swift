@@ -66,6 +66,11 @@ public struct UnionConfiguration: Sendable {
   public var directoryRename = DirectoryRename.materialise
   /// How the top branch says that a name is gone.
   public var whiteouts = WhiteoutFormat.aufs
+  /// How the owners on disk are shown, and those that callers give kept.
+  public var owners = OwnerMapping()
+  /// Whether the kernel checks callers against owners and modes. A mount for one user alone may do without,
+  /// where that user is to work with files that are told to be others'.
+  public var checksPermissions = true
   /// `.wh.NAME` entries are listed and can be looked at. Only for a union that nothing changes.
   public var showsWhiteouts = false
   /// statfs(2) tells the sum of the branches' file systems instead of the top branch's.

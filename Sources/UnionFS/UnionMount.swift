@@ -35,13 +35,15 @@ public final class UnionMount: Sendable {
   private static func mount(
     _ union: Union, _ configuration: UnionConfiguration
   ) throws(Failure) -> Session {
-    let options = configuration.mountOptions + ["default_permissions"]
+    let options =
+      configuration.mountOptions + (configuration.checksPermissions ? ["default_permissions"] : [])
     do throws(SessionFailure) {
       return try Session(
         union, options: options, mountPoint: configuration.mountPoint,
         stackDepth: ProcessCall.hasCapability(21) ? configuration.passthrough.stackDepth : 0,
         collectsWrites: !configuration.readOnly && configuration.writeback == .auto
           && union.hasRoomToCollect,
+        hasACLs: union.hasACLs,
         servesNearby: configuration.serving == .near)
     } catch {
       let why = error.message.isEmpty ? "" : ": \(error.message)"

@@ -43,6 +43,7 @@ struct MountRequest {
   ) throws(Failure) -> UnionConfiguration {
     var branches = branches
     for index in branches.indices {
+      if options.owners == .xattr { branches[index].owners = .attribute(.containers) }
       branches[index].path = try Disk.realDirectory(
         branches[index].path,
         names.isEmpty ? "directory of branch \(index + 1)," : names[index])
@@ -77,6 +78,7 @@ struct MountRequest {
     configuration.durability = options.durability
     configuration.directoryRename = options.directoryRename
     configuration.whiteouts = options.whiteouts
+    configuration.checksPermissions = options.checksPermissions(forUser: user)
     configuration.mountOptions = options.words(
       forUser: user, readOnly: configuration.readOnly)
     return configuration

@@ -85,13 +85,25 @@ import UnionFS
     #expect(failure?.message.contains("redirect_dir=on") ?? false)
   }
 
+  @Test func ownersAreMappedAndSquashed() throws {
+    let options = try options(
+      "uidmapping=:0:100000:65536,gidmapping=0:200000:10,squash_to_root,squash_to_gid=7,"
+        + "xattr_permissions=2")
+    #expect(options.words.isEmpty && options.notes.isEmpty && options.warnings.isEmpty)
+    #expect(options.owners.users.shown(5) == 100_005 && options.owners.groups.shown(5) == 200_005)
+    #expect(options.owners.squashedUser == 0 && options.owners.squashedGroup == 7)
+    #expect(options.upperOwners == .detected(else: .containers))
+    #expect(try self.options("xattr_permissions=1").upperOwners == .attribute(.privileged))
+    #expect(try self.options("xattr_permissions=0,noatime=1").upperOwners == .disk)
+  }
+
   @Test(arguments: [
-    "uidmapping=0:100000:65536", "gidmapping=0:100000:65536", "squash_to_root", "squash_to_uid=0",
-    "squash_to_gid=0", "xattr_permissions=2",
+    "uidmapping=0:1", "gidmapping=a:b:c", "squash_to_uid=", "squash_to_gid=-1",
+    "squash_to_uid=4294967295", "xattr_permissions=3",
   ])
-  func whatWouldShowOtherOwnersIsRefusedByName(option: String) {
+  func whatIsNoOwnerIsRefusedByName(option: String) {
     let failure = #expect(throws: Failure.self) { try self.options(option) }
-    #expect(failure?.message.contains("'\(option.prefix { $0 != "=" })'") ?? false)
+    #expect(failure?.message.contains("'\(option)'") ?? false)
   }
 
   @Test func unknownWordsAreLeftOutAndWrongValuesAreNot() throws {

@@ -184,6 +184,24 @@ import UnionCore
     #expect(lines == expected, "\(difference(expected, lines))")
   }
 
+  /// It can have no attribute of its own.
+  @Test func aLinkIsWhoseItsDirectoryIs() throws {
+    let scratch = try Scratch()
+    let source = try scratch.directory("source")
+    try (source / "home").mkdir()
+    try (source / "home/link").symlink(to: "x")
+    try (source / "other").mkdir()
+    try (source / "other/link").symlink(to: "x")
+    for name: Path in ["home", "home/link"] { try (source / name).chown(1000, 1001) }
+    try extract(pack(source).tar, into: scratch / "ours", options: Self.recorded())
+    #expect(try (scratch / "ours/home/link").stat().uid == 0)
+    try (scratch / "ours/other/link").chown(7, 8)
+    try extract(pack(scratch / "ours").tar, into: scratch / "theirs")
+    for (name, uid): (Path, UInt32) in [("home/link", 1000), ("other/link", 7)] {
+      #expect(try (scratch / "theirs" / name).stat().uid == uid)
+    }
+  }
+
   @Test func anArchiveDoesNotRecordForItself() throws {
     let scratch = try Scratch()
     let tar = RawTar().adding(

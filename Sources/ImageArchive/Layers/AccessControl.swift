@@ -1,10 +1,11 @@
 internal import CArchive
 internal import SystemCalls
+internal import UnionCore
 
 /// A POSIX ACL as the kernel keeps it (linux/posix_acl_xattr.h), made of an archive's entry.
 enum AccessControl {
-  static var accessKey: CName { cKey("system.posix_acl_access") }
-  static var defaultKey: CName { cKey("system.posix_acl_default") }
+  static var accessKey: CName { borrowedName("system.posix_acl_access") }
+  static var defaultKey: CName { borrowedName("system.posix_acl_default") }
 
   struct List {
     /// The extended attribute's value.

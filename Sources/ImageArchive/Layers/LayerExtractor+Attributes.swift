@@ -110,7 +110,7 @@ extension LayerExtractor {
       try make { () throws(Errno) in
         try recorded.text.withBytes { (value) throws(Errno) in
           try FileSystemCall.setExtendedAttribute(
-            at: descriptor, name, key: OverrideStat.key, to: value)
+            at: descriptor, name, key: OwnerAttribute.containers.key, to: value)
         }
       }
       // Whoever unpacked it must be able to work with it, and nobody becomes him by it.
@@ -139,7 +139,7 @@ extension LayerExtractor {
 
   /// Not what says how a union is to take the file: that is told by whiteouts here.
   private func isKept(_ key: CName) -> Bool {
-    !isEqual(key, "user.containers.override_stat") && OverlayAttribute(key) == nil
+    OwnerAttribute(key) != .containers && OverlayAttribute(key) == nil
       && !isEqual(key, "system.posix_acl_default")
   }
 
@@ -229,7 +229,7 @@ extension LayerExtractor {
         kind: .directory)
       try recorded.text.withBytes { (value) throws(Errno) in
         try FileSystemCall.setExtendedAttribute(
-          at: descriptor, nil, key: OverrideStat.key, to: value)
+          at: descriptor, nil, key: OwnerAttribute.containers.key, to: value)
       }
       try FileSystemCall.changeMode(of: descriptor, attributes.permissions & 0o777 | 0o700)
     }

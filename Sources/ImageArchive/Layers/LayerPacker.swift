@@ -225,7 +225,11 @@ final class LayerPacker {
     return try item.disk.withUnsafeBufferPointer { (name) throws(Failure) in
       let name = name.baseAddress.unsafelyUnwrapped
       let attributes = try read(path) { () throws(Errno) in
-        try FileSystemCall.status(at: directory, name)
+        var attributes = try FileSystemCall.status(at: directory, name)
+        if attributes.isSymbolicLink {
+          try OwnerAttribute.containers.tell(&attributes, at: directory, name)
+        }
+        return attributes
       }
       var header = TarHeader(
         path: path, kind: attributes.type, permissions: attributes.permissions,
@@ -311,7 +315,7 @@ final class LayerPacker {
         let key = UnsafePointer(base + at)
         let length = bytes(of: key).count
         at += length + 1
-        let isOverride = isEqual(key, "user.containers.override_stat")
+        let isOverride = OwnerAttribute(key) == .containers
         guard isOverride || Self.isKept(key) else { continue }
         let count = try FileSystemCall.extendedAttribute(
           at: directory, name, key: key, into: buffer)

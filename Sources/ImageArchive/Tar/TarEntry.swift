@@ -83,26 +83,3 @@ struct TarEntry {
     }
   }
 }
-
-/// A device's two numbers.
-struct DeviceNumber: Equatable {
-  var major: UInt64
-  var minor: UInt64
-
-  /// What mknod(2) takes; nil where Linux has no such device.
-  var combined: UInt64? {
-    guard major < 1 << 12, minor < 1 << 20 else { return nil }
-    return (minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12
-  }
-
-  init(major: UInt64, minor: UInt64) {
-    self.major = major
-    self.minor = minor
-  }
-
-  /// From what stat(2) tells.
-  init(combined: UInt64) {
-    major = (combined >> 8) & 0xFFF
-    minor = (combined & 0xFF) | (combined >> 12) & 0xFFF00
-  }
-}

@@ -16,10 +16,12 @@ public final class Branch: Sendable {
   /// The directory that holds `.wh..wh.aufs` and what else is not part of the view: the root, or a
   /// directory beside the branch on the same mount (`BranchSpecification.workDirectory`).
   public let bookkeeping: CInt
+  /// What tells its owners in the place of the files themselves.
+  public let owners: OwnerAttribute?
 
   init(
     index: Int, specification: BranchSpecification, root: CInt, attributes: Attributes,
-    isWritable: Bool, marks: OverlayMarks?, bookkeeping: CInt? = nil
+    isWritable: Bool, marks: OverlayMarks?, owners: OwnerAttribute?, bookkeeping: CInt? = nil
   ) {
     self.index = index
     self.specification = specification
@@ -27,6 +29,7 @@ public final class Branch: Sendable {
     self.rootAttributes = attributes
     self.isWritable = isWritable
     rootMarks = marks
+    self.owners = owners
     self.bookkeeping = bookkeeping ?? root
   }
 
@@ -71,7 +74,7 @@ public final class Branch: Sendable {
     guard let root = try? FileSystemCall.cloneMountReadOnly(root) else { return self }
     return Branch(
       index: index, specification: specification, root: root, attributes: rootAttributes,
-      isWritable: false, marks: rootMarks)
+      isWritable: false, marks: rootMarks, owners: owners)
   }
 }
 
@@ -164,12 +167,23 @@ public struct BranchSet: Sendable {
         index: index, specification: specification, root: root,
         attributes: try attributes(ofRoot: root), isWritable: isWritable,
         marks: specification.honoursWhiteouts ? try OverlayMarks(ofRoot: root) : nil,
+        owners: try owners(specification, root),
         bookkeeping: isWritable ? try openWorkDirectory(specification) : nil)
       if branch.isWritable, try FileSystemCall.fileSystem(of: root).isReadOnly {
         throw Errno.readOnlyFileSystem
       }
       return branch
     } catch { throw failure(of: error, path: path) }
+  }
+
+  private static func owners(
+    _ specification: BranchSpecification, _ root: CInt
+  ) throws(Errno) -> OwnerAttribute? {
+    switch specification.owners {
+    case .disk: nil
+    case .attribute(let attribute): attribute
+    case .detected(let other): try OwnerAttribute(ofRoot: root) ?? other
+    }
   }
 
   /// nil where the branch's root serves for it.

@@ -23,6 +23,8 @@ public struct BranchSpecification: Sendable, Equatable {
   /// Where the union keeps what it needs besides the view of a branch that is `rw`, instead of at its root:
   /// overlayfs's workdir, on the same mount. The branch then holds the layer and nothing else.
   public var workDirectory: FilePath?
+  /// Where its owners are told.
+  public var owners = OwnerSource.disk
 
   public init(
     path: FilePath, permission: Permission, honoursWhiteouts: Bool? = nil,

@@ -11,10 +11,22 @@ public struct CopyUp: Sendable {
   public let flushing: Flushing
   /// Whether the server may write where modes forbid it (CAP_DAC_OVERRIDE).
   private let overridesModes = ProcessCall.hasCapability(1)
+  /// What tells owner, mode and type of a copy in the place of the file itself.
+  private let owners: OwnerAttribute?
+  /// What a source's attributes told already.
+  private let droppedAttributes: [OwnerAttribute]
 
-  public init(area: WorkArea, flushing: Flushing) {
+  /// - Parameters:
+  ///   - owners: what tells owner, mode and type on the writable branch in the place of the files.
+  ///   - droppedAttributes: those that are not copied as they are.
+  public init(
+    area: WorkArea, flushing: Flushing, owners: OwnerAttribute? = nil,
+    droppedAttributes: [OwnerAttribute] = []
+  ) {
     self.area = area
     self.flushing = flushing
+    self.owners = owners
+    self.droppedAttributes = droppedAttributes
   }
 
   /// A copy of a regular file, not yet visible, with everything but its name.
@@ -99,7 +111,8 @@ public struct CopyUp: Sendable {
     _ place: CInt, _ fresh: CName, _ attributes: Attributes, to targetDirectory: CInt,
     _ target: CName
   ) throws(Errno) {
-    let isLocked = attributes.isDirectory && attributes.mode & 0o200 == 0 && !overridesModes
+    let isLocked =
+      attributes.isDirectory && attributes.mode & 0o200 == 0 && !overridesModes && owners == nil
     if isLocked {
       try FileSystemCall.changeMode(
         at: place, fresh, attributes.permissions | 0o200)
@@ -139,6 +152,9 @@ public struct CopyUp: Sendable {
       }
       target[count] = 0
       try FileSystemCall.makeSymbolicLink(at: place, fresh, to: target)
+    case let kind where owners?.isUsers ?? false && kind.needsStandIn:
+      try FileSystemCall.makeNode(
+        at: place, fresh, mode: FileKind.regular.modeBits | 0o600, device: 0)
     default:
       try FileSystemCall.makeNode(
         at: place, fresh, mode: attributes.type.modeBits | 0o600,
@@ -146,11 +162,30 @@ public struct CopyUp: Sendable {
     }
   }
 
+  /// What tells of a copy of such a type on the writable branch; nil for the file itself.
+  private func teller(of kind: FileKind) -> OwnerAttribute? {
+    owners.flatMap { $0.tells(of: kind) ? $0 : nil }
+  }
+
+  /// Whether a source's extended attribute is one of the copy's. An ACL goes by ids that are the disk's.
+  private func isKept(_ key: CName) -> Bool {
+    if let attribute = OwnerAttribute(key), droppedAttributes.contains(attribute) { return false }
+    return owners == nil || !hasPrefix(key, "system.posix_acl_")
+  }
+
   private func copyOtherMetadata(
     at directory: CInt, _ name: CName, _ attributes: Attributes, to own: CInt, _ fresh: CName
   ) throws(Errno) {
-    try FileSystemCall.changeOwner(
-      at: own, fresh, owner: attributes.owner, group: attributes.group)
+    let owners = teller(of: attributes.type)
+    if owners == nil {
+      do throws(Errno) {
+        try FileSystemCall.changeOwner(
+          at: own, fresh, owner: attributes.owner, group: attributes.group)
+      } catch {
+        // A symbolic link of a user's layer is whose its directory is.
+        guard error == .notPermitted, self.owners?.isUsers ?? false else { throw error }
+      }
+    }
     try ExtendedAttributes.copy(
       list: { (buffer) throws(Errno) in
         try FileSystemCall.listExtendedAttributes(at: directory, name, into: buffer)
@@ -159,9 +194,14 @@ public struct CopyUp: Sendable {
         try FileSystemCall.extendedAttribute(at: directory, name, key: key, into: buffer)
       },
       set: { (key, value) throws(Errno) in
+        guard isKept(key) else { return }
         try FileSystemCall.setExtendedAttribute(at: own, fresh, key: key, to: value)
       })
-    if !attributes.isSymbolicLink {
+    if let owners {
+      try owners.keep(attributes, at: own, fresh)
+      try FileSystemCall.changeMode(
+        at: own, fresh, owners.modeOnDisk(attributes.mode, isDirectory: attributes.isDirectory))
+    } else if !attributes.isSymbolicLink {
       try FileSystemCall.changeMode(at: own, fresh, attributes.permissions)
     }
     if attributes.isDirectory {
@@ -175,8 +215,10 @@ public struct CopyUp: Sendable {
   private func copyMetadata(
     from source: CInt, to target: CInt, _ attributes: Attributes, keepsTimes: Bool
   ) throws(Errno) {
-    try FileSystemCall.changeOwner(
-      of: target, owner: attributes.owner, group: attributes.group)
+    if owners == nil {
+      try FileSystemCall.changeOwner(
+        of: target, owner: attributes.owner, group: attributes.group)
+    }
     try ExtendedAttributes.copy(
       list: { (buffer) throws(Errno) in
         try FileSystemCall.listExtendedAttributes(at: source, nil, into: buffer)
@@ -186,10 +228,16 @@ public struct CopyUp: Sendable {
       },
       set: { (key, value) throws(Errno) in
         // A truncation takes the capability away.
-        if !keepsTimes && isCapability(key) { return }
+        if !keepsTimes && isCapability(key) || !isKept(key) { return }
         try FileSystemCall.setExtendedAttribute(at: target, nil, key: key, to: value)
       })
-    try FileSystemCall.changeMode(of: target, attributes.permissions)
+    if let owners {
+      try owners.keep(attributes, at: target, nil)
+      try FileSystemCall.changeMode(
+        of: target, owners.modeOnDisk(attributes.mode, isDirectory: false))
+    } else {
+      try FileSystemCall.changeMode(of: target, attributes.permissions)
+    }
     try FileSystemCall.changeTimes(
       of: target, accessed: .to(attributes.accessed),
       modified: keepsTimes ? .to(attributes.modified) : .now)

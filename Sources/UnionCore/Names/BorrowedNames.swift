@@ -11,3 +11,8 @@ public func hasPrefix(_ name: CName, _ prefix: StaticString) -> Bool {
 public func isEqual(_ name: CName, _ text: StaticString) -> Bool {
   hasPrefix(name, text) && name[text.utf8CodeUnitCount] == 0
 }
+
+/// A name in static memory.
+public func borrowedName(_ text: StaticString) -> CName {
+  UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
+}

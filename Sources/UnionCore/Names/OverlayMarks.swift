@@ -79,10 +79,9 @@ extension OverlayMarks {
   }
 
   private static func setOpaque(_ key: StaticString, of directory: CInt) throws(Errno) {
-    let key = UnsafeRawPointer(key.utf8Start).assumingMemoryBound(to: CChar.self)
     try [UInt8(ascii: "y")].withBytes { value throws(Errno) in
       try FileSystemCall.setExtendedAttribute(
-        at: directory, ReservedName.here, key: key, to: value)
+        at: directory, ReservedName.here, key: borrowedName(key), to: value)
     }
   }
 

@@ -69,7 +69,7 @@ extension Union {
     let descriptor = file.descriptor.load(ordering: .relaxed)
     guard file.cachedHandles == 0, configuration.passthrough != .off, Session.hasPassthrough,
       !isPassthroughRefused.load(ordering: .relaxed),
-      let attributes = known ?? (try? FileSystemCall.status(of: descriptor)),
+      let attributes = known ?? (try? status(of: descriptor, in: 0)),
       attributes.mode & 0o6000 == 0, mayWrite || attributes.size >= Self.leastToRead
     else { return 0 }
     do throws(Errno) { return try Session.openBacking(descriptor) } catch {

@@ -68,7 +68,7 @@ extension Union {
     let links = try changing().pseudoLinks
     let directory = try links.directory()
     return try links.withName(of: number) { name throws(Errno) in
-      try FileSystemCall.status(at: directory, name)
+      try status(at: directory, name, in: 0)
     }
   }
 
@@ -84,6 +84,7 @@ extension Union {
     // In a directory of one branch this is the first look at the name.
     if attributes.isOverlayWhiteout, holder.honoursWhiteouts { throw Errno.notThere }
     try holder.checkContent(attributes, at: place.raw, name.pointer)
+    try tell(&attributes, at: place.raw, name.pointer, in: branch)
     let identity = try identify(&attributes, branch: branch, at: place.raw, name.pointer)
     return enter(directory, name, state, identity, attributes)
   }
@@ -109,7 +110,8 @@ extension Union {
     }
     var reply = EntryReply(
       node: nodes.currentID(slot),
-      generation: UInt64(node.pointee.generation), attributes: attributes, timeout: Self.timeout)
+      generation: UInt64(node.pointee.generation), attributes: shown(attributes),
+      timeout: Self.timeout)
     reply.attributeTimeout = nodes.attributeTimeout(slot)
     return reply
   }

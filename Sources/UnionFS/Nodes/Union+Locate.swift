@@ -87,7 +87,8 @@ extension Union {
     defer { letGo(file, slot) }
     let descriptor = file.descriptor.load(ordering: .acquiring)
     guard descriptor >= 0 else { throw Errno.staleNFSFileHandle }
-    let branch: UInt16 = file.isOnTop.load(ordering: .acquiring) ? 0 : 1
+    let below = nodes.lock.whileLocked { nodes.node(slot).pointee.branch }
+    let branch = file.isOnTop.load(ordering: .acquiring) ? 0 : below
     return try body(
       Place(directory: descriptor, name: ReservedName.itself, branch: branch, held: nil))
   }

@@ -45,7 +45,8 @@ extension Union {
     let number = nodes.lock.whileLocked { nodes.node(directory.slot).pointee.inode }
     try name.withUnsafeBufferPointer { buffer throws(Errno) in
       guard let base = buffer.baseAddress else { throw Errno.notThere }
-      let attributes = try FileSystemCall.status(at: source.raw, base)
+      let attributes = configuration.owners.copied(
+        try status(at: source.raw, base, in: index))
       try keepingTimes(of: target.raw) { () throws(Errno) in
         try top.copyUp.copyOther(
           at: source.raw, base, attributes, number: number, to: target.raw, base)
@@ -135,10 +136,11 @@ extension Union {
     let top = try changing()
     let (number, isLinked) = identity(slot)
     let source = try withPlace(slot) { place throws(Errno) in
-      try openContent(place, write: false)
+      (descriptor: try openContent(place, write: false).descriptor, branch: place.branch)
     }
     defer { FileSystemCall.close(source.descriptor) }
-    let attributes = try FileSystemCall.status(of: source.descriptor)
+    let attributes = configuration.owners.copied(
+      try status(of: source.descriptor, in: source.branch))
     if !allowsProtected && (attributes.isImmutable || attributes.isAppendOnly && size != nil) {
       throw Errno.notPermitted
     }
@@ -241,9 +243,11 @@ extension Union {
     let top = try changing()
     let source = file.descriptor.load(ordering: .relaxed)
     guard source >= 0 else { throw Errno.staleNFSFileHandle }
-    let attributes = try FileSystemCall.status(of: source)
+    let (number, branch) = nodes.lock.whileLocked {
+      (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.branch)
+    }
+    let attributes = configuration.owners.copied(try status(of: source, in: branch))
     Session.willBlock()
-    let number = nodes.lock.whileLocked { nodes.node(slot).pointee.inode }
     let staged = try top.copyUp.stageFile(source, attributes, size: size, number: number)
     let copy = staged.keepUnnamed()
     // No name will ever be looked up, so no number is kept for it.
@@ -267,7 +271,8 @@ extension Union {
       let source = try descriptor(parent, branch)
       let target = try topDescriptor(parent)
       let (number, isLinked) = identity(slot)
-      let attributes = try FileSystemCall.status(at: source.raw, name)
+      let attributes = configuration.owners.copied(
+        try status(at: source.raw, name, in: branch))
       // A branch that honours no whiteouts shows it as a device; the top branch would not.
       if attributes.isOverlayWhiteout { throw Errno.notPermitted }
       if isLinked { try recordLinkCount(attributes, number) }

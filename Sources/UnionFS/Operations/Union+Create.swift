@@ -15,12 +15,13 @@ extension Union {
   ///
   /// - Parameters:
   ///   - isLink: the name is one more for a file that is known.
-  ///   - isDirectory: what is made is one.
+  ///   - mode: of what is made, with the type's bits.
+  ///   - make: is given the mode to make it with on disk.
   ///   - undo: takes back what `make` made, when the whiteout of the name cannot be removed.
   func makeName(
-    parent: UInt64, name raw: CName, caller: Caller, isLink: Bool = false,
-    isDirectory: Bool = false,
-    make: (CInt, Name, NameState) throws(Errno) -> Void,
+    parent: UInt64, name raw: CName, caller: Caller, mode: UInt32, device: UInt64 = 0,
+    isLink: Bool = false,
+    make: (CInt, Name, NameState, UInt32) throws(Errno) -> Void,
     undo: (CInt, Name) throws(Errno) -> Void
   ) throws(Errno) -> EntryReply {
     let top = try changing()
@@ -35,16 +36,20 @@ extension Union {
     if state.isVisible { throw Errno.fileExists }
     let target = try topDescriptor(directory)
     if state.hasTopWhiteout { try top.area.inodes.expectMarkers() }
-    become(caller)
+    // A further name makes nothing that an attribute would tell of.
+    let told =
+      try isLink ? nil : prepareToMake(mode: mode, device: device, in: target.raw, caller)
+    let modeOnDisk = modeToMake(mode, told)
     var made: (identity: Identity, attributes: Attributes)?
     func makeAndPublish(
       _ name: Name, _ publish: () throws(Errno) -> Void
     ) throws(Errno) {
-      try make(target.raw, name, state)
+      try make(target.raw, name, state, modeOnDisk)
       do throws(Errno) {
-        var attributes = try FileSystemCall.status(at: target.raw, name.pointer)
+        if let told { try keep(told, at: target.raw, name.pointer) }
+        var attributes = try status(at: target.raw, name.pointer, in: 0)
         var identity = try identify(&attributes, branch: 0, at: target.raw, name.pointer)
-        if state.hasTopWhiteout { try hiddenLinks.whileChanging(publish) }
+        if state.hasTopWhiteout || told != nil { try hiddenLinks.whileChanging(publish) }
         // The first name of an unnamed file is found by its number too.
         if isLink { identity.isLinked = true }
         made = (identity, attributes)
@@ -53,10 +58,17 @@ extension Union {
         throw error
       }
     }
-    if state.topWhiteouts.contains(.overlay) {
+    if state.topWhiteouts.contains(.overlay) || told != nil {
       try top.area.withFreshName(in: target.raw) { fresh throws(Errno) in
         try makeAndPublish(Name(fresh: fresh)) { () throws(Errno) in
-          try replaceWhiteout(of: name, in: target.raw, by: fresh, isDirectory: isDirectory)
+          if state.topWhiteouts.contains(.overlay) {
+            let isDirectory = FileKind(mode: mode) == .directory
+            try replaceWhiteout(of: name, in: target.raw, by: fresh, isDirectory: isDirectory)
+          } else {
+            try FileSystemCall.rename(
+              at: target.raw, fresh, to: target.raw, name.pointer,
+              flags: FileSystemCall.RenameFlag.noReplace)
+          }
           // The entry wins over one of the other form.
           if state.topWhiteouts.contains(.aufs) { try? top.whiteouts.show(name, in: target.raw) }
         }
@@ -105,8 +117,8 @@ extension Union {
     // It would be a whiteout from the next mount on.
     if FileKind(mode: mode) == .characterDevice, device == 0 { throw Errno.notPermitted }
     return try makeName(
-      parent: parent, name: name, caller: caller,
-      make: { (target, name, _) throws(Errno) in
+      parent: parent, name: name, caller: caller, mode: mode, device: device,
+      make: { (target, name, _, mode) throws(Errno) in
         try FileSystemCall.makeNode(at: target, name.pointer, mode: mode, device: device)
       }, undo: Self.unlinkMade)
   }
@@ -115,8 +127,8 @@ extension Union {
     parent: UInt64, name: CName, target: CName, caller: Caller
   ) throws(Errno) -> EntryReply {
     try makeName(
-      parent: parent, name: name, caller: caller,
-      make: { (directory, name, _) throws(Errno) in
+      parent: parent, name: name, caller: caller, mode: FileKind.symbolicLink.modeBits,
+      make: { (directory, name, _, _) throws(Errno) in
         try FileSystemCall.makeSymbolicLink(at: directory, name.pointer, to: target)
       }, undo: Self.unlinkMade)
   }
@@ -128,8 +140,9 @@ extension Union {
   ) throws(Errno) -> EntryReply {
     let top = try changing()
     return try makeName(
-      parent: parent, name: name, caller: caller, isDirectory: true,
-      make: { (target, name, state) throws(Errno) in
+      parent: parent, name: name, caller: caller,
+      mode: FileKind.directory.modeBits | mode & 0o7777,
+      make: { (target, name, state, mode) throws(Errno) in
         try FileSystemCall.makeDirectory(at: target, name.pointer, mode: mode)
         guard state.lowerKind == .directory else { return }
         do throws(Errno) { try self.makeOpaque(target, name, top) } catch {
@@ -171,7 +184,8 @@ extension Union {
     do throws(Errno) {
       entry = try makeName(
         parent: parent, name: name, caller: caller,
-        make: { (target, name, _) throws(Errno) in
+        mode: FileKind.regular.modeBits | mode & 0o7777,
+        make: { (target, name, _, mode) throws(Errno) in
           descriptor = try FileSystemCall.open(
             at: target, name.pointer,
             OpenFlag.readWrite | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow,
@@ -229,13 +243,17 @@ extension Union {
     let directory = try directory(parent)
     try ensureOnTop(directory)
     let target = try topDescriptor(directory)
-    become(caller)
+    let told = try prepareToMake(
+      mode: FileKind.regular.modeBits | mode & 0o7777, in: target.raw, caller)
     let exclusive = flags & OpenFlag.exclusive
     let descriptor = try FileSystemCall.open(
       at: target.raw, ReservedName.here, OpenFlag.temporary | OpenFlag.readWrite | exclusive,
-      mode: mode)
+      mode: modeToMake(mode, told))
     var attributes: Attributes
-    do throws(Errno) { attributes = try FileSystemCall.status(of: descriptor) } catch {
+    do throws(Errno) {
+      if let told { try keep(told, at: descriptor, nil) }
+      attributes = try status(of: descriptor, in: 0)
+    } catch {
       FileSystemCall.close(descriptor)
       throw error
     }
@@ -258,7 +276,7 @@ extension Union {
       node.pointee.extra = nil
       return EntryReply(
         node: nodes.currentID(slot),
-        generation: UInt64(node.pointee.generation), attributes: attributes,
+        generation: UInt64(node.pointee.generation), attributes: shown(attributes),
         timeout: Self.timeout)
     }
   }

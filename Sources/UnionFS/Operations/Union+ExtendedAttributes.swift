@@ -12,10 +12,15 @@ extension Union {
     if let question = OriginQuestion(key) {
       return try answer(question, about: slot, into: buffer)
     }
-    if OverlayAttribute(key) != nil { throw Errno.noData }
+    if isHidden(key) { throw Errno.noData }
+    if isACL(key), !hasACLs { throw Errno.notSupported }
     if isCapability(key), nodes.hasNoCapability(slot) { throw Errno.noData }
     return try withPlace(slot) { place throws(Errno) in
-      try extendedAttribute(at: place, key: key, into: buffer)
+      let count = try extendedAttribute(at: place, key: key, into: buffer)
+      if isACL(key), count <= buffer.count {
+        show(acl: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+      }
+      return count
     }
   }
 
@@ -41,19 +46,21 @@ extension Union {
     of node: UInt64, key: CName, to value: UnsafeRawBufferPointer, flags: CInt,
     caller: Caller
   ) throws(Errno) {
-    if OriginQuestion.isReserved(key) || OverlayAttribute(key) != nil { throw Errno.notPermitted }
+    if OriginQuestion.isReserved(key) || isHidden(key) { throw Errno.notPermitted }
+    if isACL(key), !hasACLs { throw Errno.notSupported }
     let slot = try slot(node)
     if flags != 0 { try checkExistence(slot, key, flags) }
     try copyUp(slot)
     if isCapability(key) { nodes.mayHaveCapability(slot) }
     try withPlace(slot) { place throws(Errno) in
-      try FileSystemCall.setExtendedAttribute(
-        at: place.directory, place.attributeName, key: key, to: value, flags: flags)
-      guard isAccessACL(key), caller.user != 0 else { return }
+      func set(_ value: UnsafeRawBufferPointer) throws(Errno) {
+        try FileSystemCall.setExtendedAttribute(
+          at: place.directory, place.attributeName, key: key, to: value, flags: flags)
+      }
+      if isACL(key) { try withACLOnDisk(value, set) } else { try set(value) }
+      guard isAccessACL(key) else { return }
       let attributes = try FileSystemCall.status(at: place.directory, place.name)
-      guard attributes.mode & 0o2000 != 0, caller.group != attributes.group,
-        !Session.isCallerInGroup(attributes.group)
-      else { return }
+      guard attributes.mode & 0o2000 != 0, !isMember(caller, ofGroupOf: attributes) else { return }
       try FileSystemCall.changeMode(
         at: place.directory, place.name, attributes.permissions & ~0o2000)
     }
@@ -122,7 +129,10 @@ extension Union {
       let name = names[start..<end]
       start = end
       if !showsTrusted, name.starts(with: prefix) { continue }
-      if let base = names.baseAddress, OverlayAttribute(base + name.startIndex) != nil { continue }
+      if let base = names.baseAddress {
+        let key = base + name.startIndex
+        if isHidden(key) || !hasACLs && isACL(key) { continue }
+      }
       if !buffer.isEmpty {
         guard used + name.count <= buffer.count else { throw Errno.outOfRange }
         for (offset, byte) in name.enumerated() { buffer[used + offset] = byte }
@@ -133,7 +143,8 @@ extension Union {
   }
 
   func removeExtendedAttribute(of node: UInt64, key: CName, caller: Caller) throws(Errno) {
-    if OriginQuestion.isReserved(key) || OverlayAttribute(key) != nil { throw Errno.notPermitted }
+    if OriginQuestion.isReserved(key) || isHidden(key) { throw Errno.notPermitted }
+    if isACL(key), !hasACLs { throw Errno.notSupported }
     let slot = try slot(node)
     // What is not there is not worth a copy. An ACL is what a mode says then.
     do throws(Errno) {

@@ -150,10 +150,11 @@ extension Union {
     let descriptor = file.descriptor.load(ordering: .acquiring)
     // Found out before anything is changed.
     let clean = try dropsPrivileges.flatMap { (caller) throws(Errno) in
-      modeWithoutPrivileges(try FileSystemCall.status(of: descriptor), caller)
+      let branch = nodes.lock.whileLocked { nodes.node(slot).pointee.branch }
+      return modeWithoutPrivileges(try status(of: descriptor, in: branch), caller)
     }
     if try !copyUp(file, slot, size: 0) { try FileSystemCall.truncate(descriptor, to: 0) }
-    if let clean { try FileSystemCall.changeMode(of: descriptor, clean) }
+    if let clean { try changeMode(of: descriptor, clean) }
     file.hasNoCapability.store(true, ordering: .relaxed)
   }
 

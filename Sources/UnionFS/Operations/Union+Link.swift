@@ -20,8 +20,8 @@ extension Union {
     let source = try sourceOfLink(slot)
     defer { if let owned = source.owned { FileSystemCall.close(owned) } }
     let entry = try makeName(
-      parent: parent, name: name, caller: caller, isLink: true,
-      make: { (target, name, _) throws(Errno) in
+      parent: parent, name: name, caller: caller, mode: 0, isLink: true,
+      make: { (target, name, _, _) throws(Errno) in
         if top.area.inodes.linkCount(of: number) != nil {
           try top.area.inodes.expectLinkCount(of: number)
         }

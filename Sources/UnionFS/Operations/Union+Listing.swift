@@ -42,7 +42,7 @@ extension Union {
           let name = Name(unchecked: base, count: bytes.count)
           return add(name, entry, next: next, of: directory, into: &listing)
         }
-        return listing.add(base, inode: entry.inode, type: entry.type, next: next)
+        return listing.add(base, inode: entry.inode, type: listedType(entry), next: next)
       }
       if !fits { return }
     }
@@ -61,6 +61,14 @@ extension Union {
     return listing.add(ReservedName.above, inode: above, type: .directory, next: 2)
   }
 
+  /// A file may stand for a device, which only a look at it tells.
+  private func listedType(_ entry: IndexEntry) -> FileKind {
+    guard entry.type == .regular, let owners = branch(entry.branch).owners, owners.isUsers else {
+      return entry.type
+    }
+    return .unknown
+  }
+
   /// An entry with its attributes, looked up.
   private func add(
     _ name: Name, _ listed: IndexEntry, next: Int64, of directory: Directory,
@@ -70,7 +78,7 @@ extension Union {
     guard let state = try? resolveName(directory, name),
       let entry = try? enter(directory, name, state)
     else {
-      return listing.add(name.pointer, inode: listed.inode, type: listed.type, next: next)
+      return listing.add(name.pointer, inode: listed.inode, type: listedType(listed), next: next)
     }
     if listing.add(name.pointer, entry, next: next) { return true }
     nodes.forget(entry.node, count: 1)

@@ -40,7 +40,7 @@ extension Union {
     do throws(Errno) {
       return EntryReply(
         node: target.isRoot ? 1 : id, generation: id >> 32,
-        attributes: try attributes(ofSlot: target.slot), timeout: Self.timeout)
+        attributes: shown(try attributes(ofSlot: target.slot)), timeout: Self.timeout)
     } catch {
       forget(node: id, count: 1)
       throw error
@@ -55,7 +55,7 @@ extension Union {
     let slot = try slot(node)
     // Asked first: a handle that goes meanwhile leaves the shorter of the two.
     let timeout = attributeTimeout(slot)
-    return AttributeReply(try attributes(ofSlot: slot), timeout: timeout)
+    return AttributeReply(shown(try attributes(ofSlot: slot)), timeout: timeout)
   }
 
   func attributes(ofSlot slot: UInt32) throws(Errno) -> Attributes {
@@ -71,9 +71,9 @@ extension Union {
     }
   }
 
-  /// The attributes of what is at a place, as the union shows them.
+  /// The attributes of what is at a place, as the union shows them, but for its owner's mapping.
   func attributes(ofSlot slot: UInt32, at place: Place) throws(Errno) -> Attributes {
-    var attributes = try FileSystemCall.status(at: place.directory, place.name)
+    var attributes = try status(at: place)
     let (number, flags) = nodes.lock.whileLocked {
       (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.flags)
     }

@@ -21,7 +21,7 @@ extension Union {
     if state.kind == .directory { throw Errno.isDirectory }
     let target = try topDescriptor(directory)
     let place = branch == 0 ? target : try descriptor(directory, branch)
-    let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
+    let attributes = try status(at: place.raw, name.pointer, in: branch)
     if attributes.isDirectory { throw Errno.isDirectory }
     if attributes.isProtected { throw Errno.notPermitted }
     let leaving = leaving(branch, attributes)
@@ -174,7 +174,7 @@ extension Union {
     let target = try topDescriptor(directory)
     if !isPure { try checkEmpty(removed, target.raw, name) }
     let place = branch == 0 ? target : try descriptor(directory, branch)
-    let attributes = try FileSystemCall.status(at: place.raw, name.pointer)
+    let attributes = try status(at: place.raw, name.pointer, in: branch)
     // Held open, so that a process that is still inside sees it.
     _ = try descriptor(removed, branch)
     let forgotten = branch == 0 ? attributes : nil

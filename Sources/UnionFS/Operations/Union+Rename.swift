@@ -238,7 +238,7 @@ extension Union {
   ) throws(Errno) -> (Attributes, DirectoryDescriptor, UInt16)? {
     guard let branch = target.branch else { return nil }
     let place = try descriptor(to.directory, branch)
-    return (try FileSystemCall.status(at: place.raw, to.name.pointer), place, branch)
+    return (try status(at: place.raw, to.name.pointer, in: branch), place, branch)
   }
 
   /// A moved directory that would merge with a lower one at its new name is made opaque. Whether it

@@ -10,8 +10,9 @@ extension Union {
     of node: UInt64, _ change: AttributeChange, handle: UInt64?, caller: Caller
   ) throws(Errno) -> AttributeReply {
     let slot = try slot(node)
-    let clean = try modeAfter(change, of: slot, caller)
-    let change = try asKernelBelieves(change, of: slot)
+    let wanted = try onDisk(change)
+    let clean = try modeAfter(wanted, of: slot, caller)
+    let change = try asKernelBelieves(wanted, of: slot)
     if Session.collectsWrites, let reply = try replyIfNothingChanges(change, slot) { return reply }
     if let size = change.size {
       if kind(slot) == .directory { throw Errno.isDirectory }
@@ -28,13 +29,13 @@ extension Union {
       if change.mode != nil || change.owner != nil || change.group != nil { forgetPrivileges(slot) }
       // chown(2) has taken the bits away already.
       if let clean, change.owner == nil && change.group == nil {
-        try FileSystemCall.changeMode(at: place.directory, place.name, clean)
+        try changeMode(at: place, clean)
       }
       // It is done: a status that fails is asked for again before the caller hears of an error.
       if let attributes = try? attributes(ofSlot: slot, at: place) { return attributes }
       return try attributes(ofSlot: slot, at: place)
     }
-    return AttributeReply(changed, timeout: min(timeout, attributeTimeout(slot)))
+    return AttributeReply(shown(changed), timeout: min(timeout, attributeTimeout(slot)))
   }
 
   /// Where the kernel collects writes it believes its own times: a truncation to the size that there is
@@ -66,7 +67,7 @@ extension Union {
     let now = try withPlace(slot) { place throws(Errno) in
       try attributes(ofSlot: slot, at: place)
     }
-    return now.modified == time ? AttributeReply(now, timeout: timeout) : nil
+    return now.modified == time ? AttributeReply(shown(now), timeout: timeout) : nil
   }
 
   /// The mode that a change leaves which takes set-user-ID bits away; nil where it is the one there is.
@@ -79,9 +80,7 @@ extension Union {
     guard change.dropsPrivileges || change.isEmpty && caller.user != 0, change.mode == nil,
       kind(slot) == .regular
     else { return nil }
-    var attributes = try withPlace(slot) { place throws(Errno) in
-      try FileSystemCall.status(at: place.directory, place.name)
-    }
+    var attributes = try withPlace(slot) { place throws(Errno) in try status(at: place) }
     if let group = change.group { attributes.group = group }
     return modeWithoutPrivileges(attributes, caller)
   }
@@ -92,8 +91,9 @@ extension Union {
     return clean == attributes.permissions ? nil : clean
   }
 
-  /// Owner before mode: chown(2) takes set-user-ID bits away.
+  /// Owner before mode: chown(2) takes set-user-ID bits away. Owners are the disk's.
   private func apply(_ change: AttributeChange, at place: Place) throws(Errno) {
+    if try keepChange(change, at: place) { return try applyTimes(of: change, at: place) }
     if change.owner != nil || change.group != nil {
       try FileSystemCall.changeOwner(
         at: place.directory, place.name, owner: change.owner ?? UInt32.max,
@@ -102,10 +102,13 @@ extension Union {
     if let mode = change.mode {
       try FileSystemCall.changeMode(at: place.directory, place.name, mode & 0o7777)
     }
-    if change.changesTimes {
-      try FileSystemCall.changeTimes(
-        at: place.directory, place.name, accessed: change.accessed, modified: change.modified)
-    }
+    try applyTimes(of: change, at: place)
+  }
+
+  private func applyTimes(of change: AttributeChange, at place: Place) throws(Errno) {
+    guard change.changesTimes else { return }
+    try FileSystemCall.changeTimes(
+      at: place.directory, place.name, accessed: change.accessed, modified: change.modified)
   }
 
   private func truncate(_ slot: UInt32, to size: Int64) throws(Errno) {
@@ -133,9 +136,7 @@ extension Union {
     var mode = attributes.permissions & ~0o4000
     guard mode & 0o2000 != 0 else { return mode }
     // CAP_FSETID, as far as can be told.
-    let isMember =
-      caller.user == 0 || caller.group == attributes.group
-      || Session.isCallerInGroup(attributes.group)
+    let isMember = isMember(caller, ofGroupOf: attributes)
     if mode & 0o010 != 0 || !isMember { mode &= ~0o2000 }
     return mode
   }
@@ -146,9 +147,9 @@ extension Union {
     _ file: OpenFile, _ descriptor: CInt, _ caller: Caller
   ) throws(Errno) {
     guard file.mayHavePrivileges.load(ordering: .relaxed) else { return }
-    let attributes = try FileSystemCall.status(of: descriptor)
+    let attributes = try status(of: descriptor, in: 0)
     let clean = withoutPrivileges(attributes, caller)
-    if clean != attributes.permissions { try FileSystemCall.changeMode(of: descriptor, clean) }
+    if clean != attributes.permissions { try changeMode(of: descriptor, clean) }
     if clean & 0o6000 == 0 { file.mayHavePrivileges.store(false, ordering: .relaxed) }
   }
 

@@ -41,6 +41,13 @@ enum ManualText {
       "Renaming a directory with lower content is done, or refused with EXDEV as aufs does."
     ),
     (
+      "owners=disk|xattr",
+      """
+      What tells a file's owner, mode and type: itself, or user.containers.override_stat, as in layers of an \
+      ordinary user's store.
+      """
+    ),
+    (
       "passthrough=auto|stacked|off",
       """
       Whether the kernel reads and writes files of the top branch by itself (root, Linux 6.9): where the file \

@@ -13,6 +13,12 @@ struct MountOptions: Equatable {
   var writeback = UnionConfiguration.Writeback.auto
   var readers = UnionConfiguration.Readers.coherent
   var serving = UnionConfiguration.Serving.near
+  var owners = Owners.disk
+  /// What tells a file's owner, mode and type.
+  enum Owners: String, CaseIterable {
+    case disk, xattr
+  }
+
   /// Whiteouts are shown, as aufs's `shwh` does; for read-only mounts.
   var showsWhiteouts = false
   /// statfs(2) adds the branches' file systems up, as aufs's `sum` does.
@@ -98,6 +104,7 @@ struct MountOptions: Equatable {
     case "passthrough": passthrough = try Self.choice(value, of: key)
     case "writeback": writeback = try Self.choice(value, of: key)
     case "readers": readers = try Self.choice(value, of: key)
+    case "owners": owners = try Self.choice(value, of: key)
     case "serve": serving = try Self.choice(value, of: key)
     case "whiteout": whiteouts = try Self.choice(value, of: key)
     case "rename": directoryRename = try Self.choice(value, of: key)
@@ -156,20 +163,27 @@ extension MountOptions {
     if values["fsname"] == nil { values["fsname"] = name }
   }
 
+  /// Whether the kernel shall check permissions: always, but on a mount that is open to one user alone and
+  /// shows owners that he could not be. There he may do what he may on the branches.
+  func checksPermissions(forUser user: UInt32) -> Bool {
+    user == 0 || owners == .disk || flags.contains("default_permissions")
+      || flags.contains("allow_other") || flags.contains("allow_root")
+  }
+
   /// The words for libfuse and the kernel, defaults included, unescaped, one option each.
   ///
   /// For root the mount is open to other users and device nodes and set-user-ID bits work, as on a
-  /// local disk; `default_permissions` is always on, because the kernel shall check permissions.
+  /// local disk; but not where attributes that a file's owner may write could make either.
   func words(forUser user: UInt32, readOnly: Bool) -> [String] {
     var words = flags.filter { $0 != "default_permissions" }
-    words.insert("default_permissions", at: 0)
+    if checksPermissions(forUser: user) { words.insert("default_permissions", at: 0) }
     if user == 0 {
       if !words.contains("allow_root"), !words.contains("allow_other") {
         words.append("allow_other")
       }
       for (word, opposite) in [("suid", "nosuid"), ("dev", "nodev")]
       where !words.contains(word) && !words.contains(opposite) {
-        words.append(word)
+        words.append(owners == .xattr ? opposite : word)
       }
     }
     words.append(readOnly ? "ro" : "rw")

@@ -8,8 +8,12 @@ struct OverlayOptions: Equatable {
   var lower: [FilePath] = []
   var upper: FilePath?
   var work: FilePath?
+  var owners = OwnerMapping()
+  /// What tells the owners of the upper directory in the place of its files.
+  var upperOwners = OwnerSource.disk
   /// For `MountOptions`, escaped.
   var words: [[UInt8]] = []
+  private var squashesToRoot = false
   /// For the log: what was accepted without a meaning.
   var notes: [String] = []
   /// For the log: what looks like a mistake.
@@ -18,6 +22,10 @@ struct OverlayOptions: Equatable {
   init(_ lists: [[UInt8]]) throws(Failure) {
     for list in lists {
       for word in Self.split(list) where !word.isEmpty { try add(word) }
+    }
+    if squashesToRoot {
+      owners.squashedUser = owners.squashedUser ?? 0
+      owners.squashedGroup = owners.squashedGroup ?? 0
     }
   }
 
@@ -66,8 +74,9 @@ struct OverlayOptions: Equatable {
 
   private mutating func addFlag(_ word: [UInt8]) throws(Failure) {
     let text = String(decoding: word, as: UTF8.self)
-    if text == "squash_to_root" { throw Self.changesOwners(text) }
-    if text == "volatile" {
+    if text == "squash_to_root" {
+      squashesToRoot = true
+    } else if text == "volatile" {
       words.append(Array("sync=volatile".utf8))
     } else if Self.meaninglessFlags.contains(text) {
       notes.append("the option '\(text)' has no effect here")
@@ -90,20 +99,42 @@ struct OverlayOptions: Equatable {
       throw Failure(
         .usage, "'redirect_dir=\(Text.printable(Array(value.utf8)))' is not to be had",
         advice: "leave it out: a directory with lower content is renamed without a redirect")
-    case "xattr_permissions" where Int(value) == 0: break
-    case "uidmapping", "gidmapping", "squash_to_uid", "squash_to_gid", "xattr_permissions":
-      throw Self.changesOwners(key)
+    case "uidmapping": owners.users = try Self.mapping(value, key)
+    case "gidmapping": owners.groups = try Self.mapping(value, key)
+    case "squash_to_uid": owners.squashedUser = try Self.id(value, key)
+    case "squash_to_gid": owners.squashedGroup = try Self.id(value, key)
+    case "xattr_permissions": upperOwners = try Self.upperOwners(value)
     case _ where Self.meaninglessKeys.contains(key):
       notes.append("the option '\(key)=' has no effect here")
     default: words.append(word)
     }
   }
 
-  /// Left out it would show, and keep, other owners than were asked for.
-  private static func changesOwners(_ key: String) -> Failure {
-    Failure(
-      .usage, "'\(key)' is not to be had: owners are those of the branches",
-      advice: "leave it out, or use fuse-overlayfs for this mount")
+  private static func mapping(_ value: String, _ key: String) throws(Failure) -> IDMapping {
+    if let mapping = IDMapping(value) { return mapping }
+    throw Failure(
+      .usage, "'\(key)=\(Text.printable(Array(value.utf8)))' is no mapping",
+      advice:
+        "write DISK:SHOWN:COUNT, as often as need be, with colons between; no id may come twice")
+  }
+
+  private static func id(_ value: String, _ key: String) throws(Failure) -> UInt32 {
+    if let id = UInt32(value), id != UInt32.max { return id }
+    throw Failure(
+      .usage, "'\(key)=\(Text.printable(Array(value.utf8)))' is no id",
+      advice: "write a number below 4294967295")
+  }
+
+  private static func upperOwners(_ value: String) throws(Failure) -> OwnerSource {
+    switch value {
+    case "0": return .disk
+    case "1": return .attribute(.privileged)
+    case "2": return .detected(else: .containers)
+    default:
+      throw Failure(
+        .usage, "'xattr_permissions=\(Text.printable(Array(value.utf8)))' is unknown",
+        advice: "0, 1 and 2 are; see 'man unionfs-swift-overlay'")
+    }
   }
 
   /// Where a path is a colon, comma or backslash, it is escaped by a backslash. Empty parts are left out.

@@ -37,9 +37,11 @@ struct OverlayRequest {
       warnings.append("workdir means nothing without upperdir and is ignored")
     }
     let request = MountRequest(options: mountOptions, user: user)
+    var configuration = try request.configuration(
+      branches, mountPoint: FilePath(bytes: mountPoint), names: branchNames)
+    configuration.owners = options.owners
     return MountRequest.Plan(
-      configuration: try request.configuration(
-        branches, mountPoint: FilePath(bytes: mountPoint), names: branchNames),
+      configuration: configuration,
       notes: options.notes + mountOptions.notes, warnings: warnings)
   }
 
@@ -48,11 +50,15 @@ struct OverlayRequest {
     if let upper = options.upper {
       var top = BranchSpecification(path: upper, permission: .readWrite)
       top.workDirectory = options.work
+      top.owners = options.upperOwners
       branches.append(top)
     }
     return branches
       + options.lower.map {
-        BranchSpecification(path: $0, permission: .readOnly, honoursWhiteouts: true)
+        var branch = BranchSpecification(
+          path: $0, permission: .readOnly, honoursWhiteouts: true)
+        branch.owners = .detected(else: nil)
+        return branch
       }
   }
 

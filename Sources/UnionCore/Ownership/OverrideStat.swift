@@ -1,18 +1,16 @@
-internal import SystemCalls
+public import SystemCalls
 
-/// What a file would be if whoever unpacked it had been allowed to make it so: the extended attribute that
-/// containers/storage writes for an unprivileged user, `uid:gid:mode:type`.
-struct OverrideStat: Equatable {
-  static var key: CName { cKey("user.containers.override_stat") }
-
-  var owner: UInt32
-  var group: UInt32
+/// What a file would be if whoever made it had been allowed to make it so: the value of the extended attributes
+/// of `OwnerAttribute`, `uid:gid:mode:type`.
+public struct OverrideStat: Equatable, Sendable {
+  public var owner: UInt32
+  public var group: UInt32
   /// The bits of chmod(2).
-  var permissions: UInt32
-  var kind: FileKind
-  var device = DeviceNumber(major: 0, minor: 0)
+  public var permissions: UInt32
+  public var kind: FileKind
+  public var device = DeviceNumber(major: 0, minor: 0)
 
-  var text: [UInt8] {
+  public var text: [UInt8] {
     let digits = String(permissions & 0o7777, radix: 8)
     let mode = String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
     return Array("\(owner):\(group):\(mode):\(typeText)".utf8)
@@ -30,7 +28,7 @@ struct OverrideStat: Equatable {
     }
   }
 
-  init(
+  public init(
     owner: UInt32, group: UInt32, permissions: UInt32, kind: FileKind,
     device: DeviceNumber = DeviceNumber(major: 0, minor: 0)
   ) {
@@ -44,13 +42,14 @@ struct OverrideStat: Equatable {
   /// nil for what is none.
   ///
   /// - Parameter actual: the file's own type, where the text has none, as older ones have not.
-  init?(_ text: [UInt8], actual: FileKind) {
+  public init?(_ text: [UInt8], actual: FileKind) {
     let parts = text.split(separator: 0x3A, omittingEmptySubsequences: false)
       .map { String(decoding: $0, as: UTF8.self) }
+    // fuse-overlayfs writes the mode with the type's bits in it.
     guard parts.count >= 3, let owner = UInt32(parts[0]), let group = UInt32(parts[1]),
-      let mode = UInt32(parts[2], radix: 8), mode <= 0o7777
+      let mode = UInt32(parts[2], radix: 8), mode <= 0o177777
     else { return nil }
-    self.init(owner: owner, group: group, permissions: mode, kind: actual)
+    self.init(owner: owner, group: group, permissions: mode & 0o7777, kind: actual)
     if parts.count > 3, !readType(parts[3]) { return nil }
   }
 
@@ -73,9 +72,4 @@ struct OverrideStat: Equatable {
     device = DeviceNumber(major: major, minor: minor)
     return true
   }
-}
-
-/// A name in static memory.
-func cKey(_ text: StaticString) -> CName {
-  UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
 }
