@@ -34,6 +34,8 @@ final class Union: @unchecked Sendable {
   let isPassthroughRefused = Atomic<Bool>(false)
   /// Whether a name is told from a whiteout by a listing alone: in some branch any empty file may be one.
   let needsIndexes: Bool
+  /// Whether the mount shows other owners than there are.
+  let mapsOwners: Bool
   /// Those that tell owners in some branch; they are not part of the view.
   let ownerAttributes: [OwnerAttribute]
   /// Whether files are created with the caller's ids (a privileged server).
@@ -53,6 +55,7 @@ final class Union: @unchecked Sendable {
   init(_ branches: BranchSet, configuration: UnionConfiguration) throws(Errno) {
     self.branches = branches
     self.configuration = configuration
+    mapsOwners = !configuration.owners.isIdentity
     keepsAccessTimes = configuration.mountOptions.contains("noatime")
     numbers = InodeNumbers(branches)
     needsIndexes = branches.branches.contains(where: \.holdsMarkedWhiteouts)

@@ -45,7 +45,7 @@ extension Union {
     let number = nodes.lock.whileLocked { nodes.node(directory.slot).pointee.inode }
     try name.withUnsafeBufferPointer { buffer throws(Errno) in
       guard let base = buffer.baseAddress else { throw Errno.notThere }
-      let attributes = configuration.owners.copied(
+      let attributes = copied(
         try status(at: source.raw, base, in: index))
       try keepingTimes(of: target.raw) { () throws(Errno) in
         try top.copyUp.copyOther(
@@ -139,7 +139,7 @@ extension Union {
       (descriptor: try openContent(place, write: false).descriptor, branch: place.branch)
     }
     defer { FileSystemCall.close(source.descriptor) }
-    let attributes = configuration.owners.copied(
+    let attributes = copied(
       try status(of: source.descriptor, in: source.branch))
     if !allowsProtected && (attributes.isImmutable || attributes.isAppendOnly && size != nil) {
       throw Errno.notPermitted
@@ -246,7 +246,7 @@ extension Union {
     let (number, branch) = nodes.lock.whileLocked {
       (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.branch)
     }
-    let attributes = configuration.owners.copied(try status(of: source, in: branch))
+    let attributes = copied(try status(of: source, in: branch))
     Session.willBlock()
     let staged = try top.copyUp.stageFile(source, attributes, size: size, number: number)
     let copy = staged.keepUnnamed()
@@ -271,7 +271,7 @@ extension Union {
       let source = try descriptor(parent, branch)
       let target = try topDescriptor(parent)
       let (number, isLinked) = identity(slot)
-      let attributes = configuration.owners.copied(
+      let attributes = copied(
         try status(at: source.raw, name, in: branch))
       // A branch that honours no whiteouts shows it as a device; the top branch would not.
       if attributes.isOverlayWhiteout { throw Errno.notPermitted }

@@ -42,39 +42,42 @@ extension Union {
     let modeOnDisk = modeToMake(mode, told)
     var made: (identity: Identity, attributes: Attributes)?
     func makeAndPublish(
-      _ name: Name, _ publish: () throws(Errno) -> Void
+      in place: CInt, _ name: Name, _ publish: () throws(Errno) -> Void
     ) throws(Errno) {
-      try make(target.raw, name, state, modeOnDisk)
+      try make(place, name, state, modeOnDisk)
       do throws(Errno) {
-        if let told { try keep(told, at: target.raw, name.pointer) }
-        var attributes = try status(at: target.raw, name.pointer, in: 0)
-        var identity = try identify(&attributes, branch: 0, at: target.raw, name.pointer)
+        if let told { try keep(told, at: place, name.pointer) }
+        var attributes = try status(at: place, name.pointer, in: 0)
+        var identity = try identify(&attributes, branch: 0, at: place, name.pointer)
         if state.hasTopWhiteout || told != nil { try hiddenLinks.whileChanging(publish) }
         // The first name of an unnamed file is found by its number too.
         if isLink { identity.isLinked = true }
         made = (identity, attributes)
       } catch {
-        try? undo(target.raw, name)
+        try? undo(place, name)
         throw error
       }
     }
-    if state.topWhiteouts.contains(.overlay) || told != nil {
-      try top.area.withFreshName(in: target.raw) { fresh throws(Errno) in
-        try makeAndPublish(Name(fresh: fresh)) { () throws(Errno) in
-          if state.topWhiteouts.contains(.overlay) {
-            let isDirectory = FileKind(mode: mode) == .directory
-            try replaceWhiteout(of: name, in: target.raw, by: fresh, isDirectory: isDirectory)
-          } else {
-            try FileSystemCall.rename(
-              at: target.raw, fresh, to: target.raw, name.pointer,
-              flags: FileSystemCall.RenameFlag.noReplace)
-          }
-          // The entry wins over one of the other form.
-          if state.topWhiteouts.contains(.aufs) { try? top.whiteouts.show(name, in: target.raw) }
+    func makeBeside(in place: CInt) throws(Errno) {
+      try top.area.withFreshName(in: place) { fresh throws(Errno) in
+        try makeAndPublish(in: place, Name(fresh: fresh)) { () throws(Errno) in
+          try publish(
+            fresh, in: place, as: name, in: target.raw, over: state,
+            isDirectory: FileKind(mode: mode) == .directory)
         }
       }
+    }
+    if told != nil {
+      // In the work area, where the next mount looks for what a crash leaves. On a file system that is
+      // mounted inside the branch, beside its name.
+      do throws(Errno) { try makeBeside(in: top.area.descriptor) } catch {
+        guard error == .improperLink else { throw error }
+        try makeBeside(in: target.raw)
+      }
+    } else if state.topWhiteouts.contains(.overlay) {
+      try makeBeside(in: target.raw)
     } else {
-      try makeAndPublish(name) { () throws(Errno) in
+      try makeAndPublish(in: target.raw, name) { () throws(Errno) in
         try top.whiteouts.show(name, in: target.raw)
       }
     }
@@ -82,17 +85,33 @@ extension Union {
     return didMake(directory, name, made.identity, made.attributes)
   }
 
-  /// Gives what lies beside a whiteout of overlayfs its name, in one step.
-  private func replaceWhiteout(
-    of name: Name, in target: CInt, by fresh: CName, isDirectory: Bool
+  /// Gives what was made under another name its own, in one step, and takes the whiteouts of that away.
+  private func publish(
+    _ fresh: CName, in place: CInt, as name: Name, in target: CInt, over state: NameState,
+    isDirectory: Bool
   ) throws(Errno) {
-    guard isDirectory else {
-      return try FileSystemCall.rename(at: target, fresh, to: target, name.pointer)
+    guard state.topWhiteouts.contains(.overlay) else {
+      try FileSystemCall.rename(
+        at: place, fresh, to: target, name.pointer, flags: FileSystemCall.RenameFlag.noReplace)
+      if state.hasTopWhiteout { try? changing().whiteouts.show(name, in: target) }
+      return
     }
+    if isDirectory {
+      try replaceWhiteout(of: name, in: target, byDirectory: fresh, in: place)
+    } else {
+      try FileSystemCall.rename(at: place, fresh, to: target, name.pointer)
+    }
+    // The entry wins over one of the other form.
+    if state.topWhiteouts.contains(.aufs) { try? changing().whiteouts.show(name, in: target) }
+  }
+
+  private func replaceWhiteout(
+    of name: Name, in target: CInt, byDirectory fresh: CName, in place: CInt
+  ) throws(Errno) {
     let exchange = FileSystemCall.RenameFlag.exchange
-    try FileSystemCall.rename(at: target, fresh, to: target, name.pointer, flags: exchange)
-    do throws(Errno) { try FileSystemCall.unlink(at: target, fresh) } catch {
-      try? FileSystemCall.rename(at: target, fresh, to: target, name.pointer, flags: exchange)
+    try FileSystemCall.rename(at: place, fresh, to: target, name.pointer, flags: exchange)
+    do throws(Errno) { try FileSystemCall.unlink(at: place, fresh) } catch {
+      try? FileSystemCall.rename(at: place, fresh, to: target, name.pointer, flags: exchange)
       throw error
     }
   }
@@ -186,6 +205,8 @@ extension Union {
         parent: parent, name: name, caller: caller,
         mode: FileKind.regular.modeBits | mode & 0o7777,
         make: { (target, name, _, mode) throws(Errno) in
+          if descriptor >= 0 { FileSystemCall.close(descriptor) }
+          descriptor = -1
           descriptor = try FileSystemCall.open(
             at: target, name.pointer,
             OpenFlag.readWrite | OpenFlag.create | OpenFlag.exclusive | OpenFlag.noFollow,

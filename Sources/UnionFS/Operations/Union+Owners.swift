@@ -47,11 +47,18 @@ extension Union {
   }
 
   /// Attributes as the mount shows them.
-  func shown(_ attributes: Attributes) -> Attributes { mapping.shown(attributes) }
+  func shown(_ attributes: Attributes) -> Attributes {
+    mapsOwners ? mapping.shown(attributes) : attributes
+  }
+
+  /// Attributes of a lower file for its copy.
+  func copied(_ attributes: Attributes) -> Attributes {
+    mapsOwners ? mapping.copied(attributes) : attributes
+  }
 
   /// Whether who asks is of a file's group, or may act as if.
   func isMember(_ caller: Caller, ofGroupOf attributes: Attributes) -> Bool {
-    let group = mapping.shown(group: attributes.group)
+    let group = shown(attributes).group
     return caller.user == 0 || caller.group == group || Session.isCallerInGroup(group)
   }
 
@@ -62,9 +69,13 @@ extension Union {
 
   /// Makes this thread create files as the caller would. EOVERFLOW where the disk has no id for the caller.
   func become(_ caller: Caller) throws(Errno) {
-    ProcessCall.become(
-      user: try mapping.disk(user: caller.user), group: try mapping.disk(group: caller.group),
-      mask: caller.mask, switchingIDs: switchesIDs)
+    let (user, group) = try idsOnDisk(of: caller)
+    ProcessCall.become(user: user, group: group, mask: caller.mask, switchingIDs: switchesIDs)
+  }
+
+  private func idsOnDisk(of caller: Caller) throws(Errno) -> (user: UInt32, group: UInt32) {
+    guard mapsOwners else { return (caller.user, caller.group) }
+    return (try mapping.disk(user: caller.user), try mapping.disk(group: caller.group))
   }
 
   /// Makes this thread create files as the server: whose they are an attribute tells.
@@ -87,8 +98,7 @@ extension Union {
       return nil
     }
     var told = Attributes()
-    told.owner = try mapping.disk(user: caller.user)
-    told.group = try mapping.disk(group: caller.group)
+    (told.owner, told.group) = try idsOnDisk(of: caller)
     told.mode = mode & ~(caller.mask & 0o777)
     told.specialDevice = device
     let above = try status(
@@ -115,6 +125,7 @@ extension Union {
 
   /// Owners that a caller gives, as the disk has them.
   func onDisk(_ change: AttributeChange) throws(Errno) -> AttributeChange {
+    guard mapsOwners else { return change }
     var change = change
     if let owner = change.owner { change.owner = try mapping.disk(user: owner) }
     if let group = change.group { change.group = try mapping.disk(group: group) }
@@ -170,14 +181,14 @@ extension Union {
 
   /// An ACL's value for a reader.
   func show(acl value: UnsafeMutableRawBufferPointer) {
-    if !mapping.isIdentity { mapping.show(acl: value) }
+    if mapsOwners { mapping.show(acl: value) }
   }
 
   /// Calls `body` with an ACL's value as the disk keeps it.
   func withACLOnDisk(
     _ value: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(Errno) -> Void
   ) throws(Errno) {
-    if mapping.isIdentity { return try body(value) }
+    guard mapsOwners else { return try body(value) }
     var kept = Array(value)
     try kept.withMutableBytes { bytes throws(Errno) in
       try mapping.keep(acl: bytes)
