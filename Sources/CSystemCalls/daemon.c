@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
@@ -72,6 +73,11 @@ int csys_daemon_wait(pid_t process) {
 int csys_daemon_unmount(const char *path, int lazy) {
   int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0);
   return umount2(path, flags) < 0 ? -errno : 0;
+}
+
+int csys_daemon_own_mounts(void) {
+  if (unshare(CLONE_NEWNS) < 0) return -errno;
+  return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
 }
 
 int csys_daemon_process_descriptor(pid_t process) {

@@ -105,14 +105,20 @@ int csys_sync_file_system(const char *path) {
 int csys_sync_file_system_of(int descriptor) { return RETRY_CALL(CSYS_CALL_PUBLISH, syncfs(descriptor)); }
 
 int csys_wait_readable(int first, int second, int milliseconds) {
-  struct pollfd descriptors[2] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
+  return csys_wait_ended(first, second, -1, milliseconds);
+}
+
+int csys_wait_ended(int first, int second, int third, int milliseconds) {
+  struct pollfd descriptors[3] = {{first, POLLIN, 0}, {second, POLLIN, 0}, {third, 0, 0}};
   for (;;) {
-    int ready = poll(descriptors, 2, milliseconds);
+    // Negative descriptors are passed over.
+    int ready = poll(descriptors, 3, milliseconds);
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return -errno;
     if (ready == 0) return 2;
     if (descriptors[0].revents) return 0;
     if (descriptors[1].revents) return 1;
+    if (descriptors[2].revents) return 3;
   }
 }
 

@@ -103,6 +103,12 @@ public final class Session: @unchecked Sendable {
     if let device { try? ProcessCall.setReadAhead(device: device, kibibytes: 1024) }
   }
 
+  /// Whether its mount is what lies at its path. Asks it nothing.
+  public var isInPlace: Bool {
+    guard let device else { return true }
+    return (try? ProcessCall.mountedDevice(at: mountPoint)) == device
+  }
+
   /// Unmounts what is still mounted and frees the connection.
   public func close() {
     core?.end()

@@ -40,6 +40,12 @@ public enum Mounts {
     try Daemon.checked(path.withPlatformString { csys_daemon_unmount($0, lazy ? 1 : 0) })
   }
 
+  /// A mount namespace of their own for the calling thread and what it starts (unshare(2)): nobody else sees
+  /// what they mount, and it ends with the last of them. EPERM without CAP_SYS_ADMIN.
+  public static func leaveNamespace() throws(Errno) {
+    try Daemon.checked(csys_daemon_own_mounts())
+  }
+
   /// Whether a descriptor lies on a FUSE mount, by fstatfs(2).
   public static func isFUSE(_ descriptor: FileDescriptor) throws(Errno) -> Bool {
     try Daemon.checked(csys_daemon_is_fuse(descriptor.rawValue)) == 1

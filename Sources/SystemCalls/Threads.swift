@@ -139,6 +139,11 @@ public enum ProcessCall {
     _ first: CInt, _ second: CInt, milliseconds: CInt = -1
   ) throws(Errno) -> CInt { try check(csys_wait_readable(first, second, milliseconds)) }
 
+  /// The same, or until nobody holds the writing end of a pipe: 3. With -1 there is no pipe.
+  public static func waitReadable(
+    _ first: CInt, _ second: CInt, orEndOf pipe: CInt
+  ) throws(Errno) -> CInt { try check(csys_wait_ended(first, second, pipe, -1)) }
+
   /// Nanoseconds since 1970 (clock_gettime(2)).
   public static var nanoseconds: UInt64 {
     var now = timespec()

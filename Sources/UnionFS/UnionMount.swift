@@ -78,12 +78,18 @@ public final class UnionMount: Sendable {
 
   /// Serves until the mount is gone or SIGTERM/SIGINT/SIGHUP unmounts it. `whenLive` is called once,
   /// when the kernel's first request has been answered. Returns after everything was released.
-  public func serve(whenLive: @escaping @Sendable () -> Void) throws(Failure) {
+  ///
+  /// - Parameter pipe: one that unmounts it too, once nobody holds its writing end; -1 for none.
+  public func serve(
+    untilEndOf pipe: CInt = -1, whenLive: @escaping @Sendable () -> Void
+  ) throws(Failure) {
     do throws(Errno) {
       let over = over
       try session.start(whenLive: whenLive) { ProcessCall.raiseEvent(over) }
-      while try ProcessCall.waitReadable(over, signals) == 1 {
-        ProcessCall.drain(signals)
+      while true {
+        let event = try ProcessCall.waitReadable(over, signals, orEndOf: pipe)
+        if event == 0 { break }
+        if event == 1 { ProcessCall.drain(signals) }
         if try unmountAsked() { break }
       }
     } catch {
@@ -101,14 +107,16 @@ public final class UnionMount: Sendable {
     if unmount(lazily: false) {
       return try ProcessCall.waitReadable(over, signals) == 0
     }
-    try? ProcessCall.syncFileSystem(at: mountPoint)
+    if session.isInPlace { try? ProcessCall.syncFileSystem(at: mountPoint) }
     _ = unmount(lazily: true)
     // Whoever is inside may leave in this time; then they meet ENOTCONN.
     _ = try ProcessCall.waitReadable(over, signals, milliseconds: 500)
     return true
   }
 
+  /// Whoever detached the mount may have put another one in its place.
   private func unmount(lazily: Bool) -> Bool {
+    guard session.isInPlace else { return false }
     if ProcessCall.effectiveUser == 0 {
       return (try? Mounts.unmount(FilePath(mountPoint), lazy: lazily)) != nil
     }

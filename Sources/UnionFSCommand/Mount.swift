@@ -80,6 +80,10 @@ struct Mount: ParsableCommand {
     completion: Completion.images)
   var image: String?
 
+  /// For a command that mounts for its own time, however that ends. Standard input is a pipe.
+  @Flag(help: .hidden)
+  var endWithInput = false
+
   @Option(help: ArgumentHelp("The least that is logged.", valueName: "level"))
   var logLevel = LogLevel(.warning)
 
@@ -96,9 +100,9 @@ struct Mount: ParsableCommand {
     for note in plan.notes { logger.notice("\(note)") }
     for warning in plan.warnings { logger.warning("\(warning)") }
     if foreground {
-      try Server.run(plan.configuration, logger) {}
+      try Server.run(plan.configuration, logger, endsWithInput: endWithInput) {}
     } else {
-      try Server.detach(plan.configuration, logger)
+      try Server.detach(plan.configuration, logger, endsWithInput: endWithInput)
       if container != nil || image != nil {
         Text.writeOutput(Array("\(plan.configuration.mountPoint)\n".utf8))
       }

@@ -7,13 +7,15 @@ internal import UnionFS
 /// The process that serves a mount, in the foreground or detached from the one that was started.
 enum Server {
   /// Mounts and serves until the mount is gone.
+  ///
+  /// - Parameter endsWithInput: it goes when nobody can write into standard input, a pipe, any more.
   static func run(
-    _ configuration: UnionConfiguration, _ logger: Logger,
+    _ configuration: UnionConfiguration, _ logger: Logger, endsWithInput: Bool = false,
     whenLive: @escaping @Sendable () -> Void
   ) throws(Failure) {
     let mount = try UnionMount(configuration)
     let point = configuration.mountPoint
-    try mount.serve {
+    try mount.serve(untilEndOf: endsWithInput ? FileDescriptor.standardInput.rawValue : -1) {
       whenLive()
       logger.info("mounted at \(point)")
     }
@@ -22,14 +24,17 @@ enum Server {
 
   /// Forks a process that serves, and returns when its mount is live. The process's own error line is
   /// the only one, and its status becomes ours.
-  static func detach(_ configuration: UnionConfiguration, _ logger: Logger) throws {
+  static func detach(
+    _ configuration: UnionConfiguration, _ logger: Logger, endsWithInput: Bool = false
+  ) throws {
     let server: Int32
     let live: FileDescriptor
     do throws(Errno) {
       let pipe = try Daemon.pipe()
       live = pipe.reading
       switch try Daemon.fork() {
-      case .child: serve(configuration, logger, tellLive: pipe.writing)
+      case .child:
+        serve(configuration, logger, endsWithInput: endsWithInput, tellLive: pipe.writing)
       case .parent(let process): server = process
       }
       // With our end closed, the pipe ends when the server does.
@@ -56,15 +61,16 @@ enum Server {
 
   /// The child's whole life.
   private static func serve(
-    _ configuration: UnionConfiguration, _ logger: Logger, tellLive: FileDescriptor
+    _ configuration: UnionConfiguration, _ logger: Logger, endsWithInput: Bool,
+    tellLive: FileDescriptor
   ) -> Never {
     Daemon.ignoreBrokenPipes()
     Daemon.closeInherited(keeping: tellLive)
     do {
       // Standard error stays until the mount is live: it carries the one line of a failure.
-      try Daemon.silence(0...1)
+      try Daemon.silence(endsWithInput ? 1...1 : 0...1)
       try Daemon.changeDirectory(to: "/")
-      try run(configuration, logger) { settle(tellLive) }
+      try run(configuration, logger, endsWithInput: endsWithInput) { settle(tellLive) }
     } catch let failure as Failure {
       Log.fail(failure, logger)
       Daemon.exit(failure.code.rawValue)

@@ -25,6 +25,9 @@ int csys_daemon_wait(pid_t process);
 
 /// umount2(2) with UMOUNT_NOFOLLOW; `lazy` adds MNT_DETACH.
 int csys_daemon_unmount(const char *path, int lazy);
+/// unshare(2) with CLONE_NEWNS: the calling thread, and what it starts, mount where nobody else sees it.
+/// What others mount and unmount is seen as before.
+int csys_daemon_own_mounts(void);
 /// A descriptor that becomes readable when the process ends: pidfd_open(2).
 int csys_daemon_process_descriptor(pid_t process);
 /// Waits until a descriptor is readable: 1, or 0 after the time.

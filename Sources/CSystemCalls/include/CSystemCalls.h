@@ -93,6 +93,8 @@ int csys_event_descriptor(void);
 /// Waits for a readable descriptor: 0 for the first, 1 for the second, 2 when `milliseconds` have
 /// passed (-1: never).
 int csys_wait_readable(int first, int second, int milliseconds);
+/// The same; 3 when nobody can write into the pipe `third` any more (-1: no pipe).
+int csys_wait_ended(int first, int second, int third, int milliseconds);
 /// syncfs(2) of the file system at a path.
 int csys_sync_file_system(const char *path);
 /// syncfs(2) of the file system on which a descriptor's file lies.

@@ -47,23 +47,29 @@ struct Export: ParsableCommand {
   }
 }
 
-/// A container's root: its mount where it is mounted, else one for the command's own time. That has no place in
-/// the tree once it is open: whatever ends the command ends it too.
+/// A container's root: its mount where it is mounted, else one for the command's own time, however that ends.
+/// Nobody else sees it where this process may have a mount namespace of its own; an unprivileged user's has a name
+/// until it is open. Its server takes it away when the command is gone.
 final class ContainerView {
   let root: CInt
   let point: FilePath
+  private let lifeline: Lifeline?
 
   init(_ container: Container, _ store: LayerStore) throws {
     let mounted = MountedContainer(container, store, try MountTable.current())
     var own: MountedUnion?
     if let there = mounted.point {
       point = FilePath(there)
+      lifeline = nil
     } else {
       let layers = try store.layersFile(of: container.layer)
       var branches = [(store.layout.diff(of: container.layer), "ro+wh")]
       branches += layers.parents.map { (store.layout.diff(of: $0.id), "ro+wh") }
       point = store.layout.mountPoint(of: container.layer)
-      own = try MountedUnion(branches, at: point)
+      let lifeline = try Lifeline()
+      self.lifeline = lifeline
+      try? Mounts.leaveNamespace()
+      own = try MountedUnion(branches, at: point, lifeline: lifeline)
     }
     defer { own?.abandon() }
     do throws(Errno) {

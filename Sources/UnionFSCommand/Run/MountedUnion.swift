@@ -8,12 +8,15 @@ struct MountedUnion {
 
   /// Mounts branches, top first, at an existing directory. What goes wrong has been said by the server
   /// then, and its status is this command's.
+  ///
+  /// - Parameter lifeline: the mount goes with it.
   init(
     _ branches: [(path: FilePath, permission: String)], at point: FilePath,
-    options: [String] = []
+    options: [String] = [], lifeline: Lifeline? = nil
   ) throws {
     self.point = point
     var words: [FilePath] = ["/proc/self/exe", "mount"]
+    if lifeline != nil { words.append("--end-with-input") }
     if !options.isEmpty { words += ["-o", FilePath(options.joined(separator: ","))] }
     for branch in branches {
       let bytes = branch.path.pathBytes + Array("=\(branch.permission)".utf8)
@@ -22,7 +25,8 @@ struct MountedUnion {
     words.append(point)
     let ending: Daemon.Ending
     do throws(Errno) {
-      ending = try Daemon.wait(for: Program.start(words))
+      let input: Program.Stream = lifeline.map { .descriptor($0.other.rawValue) } ?? .nothing
+      ending = try Daemon.wait(for: Program.start(words, input: input))
     } catch {
       throw Failure(.failed, "the mount's server cannot be started: \(error)")
     }
@@ -39,4 +43,21 @@ struct MountedUnion {
 
   /// The same where something else has gone wrong already.
   func abandon() { try? Umount.unmount(point, lazy: true) }
+}
+
+/// A pipe whose writing end this process alone holds: whoever has the other one sees when the process is gone.
+final class Lifeline {
+  let other: FileDescriptor
+  private let own: FileDescriptor
+
+  init() throws(Failure) {
+    do throws(Errno) { (other, own) = try Daemon.pipe() } catch {
+      throw Failure(.failed, "a pipe cannot be made: \(error)")
+    }
+  }
+
+  deinit {
+    try? other.close()
+    try? own.close()
+  }
 }
