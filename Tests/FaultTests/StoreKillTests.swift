@@ -29,6 +29,9 @@ import Testing
       var call = 1
       while try kill(store, change, states, pass.faults, call, &seen) { call += pass.step }
       #expect(call > pass.step, "\(pass.faults) kills nothing")
+      if Scenario.isComplete {
+        print("note: \(change.testDescription): killed at each of \(call - 1) calls")
+      }
     }
     for state in states.dropLast() {
       #expect(seen.contains(state.view), "never left:\n\(state.view)")
@@ -85,6 +88,9 @@ import Testing
       let states = try store.states()
       var call = 3
       while try fail(store, states, call, code) { call += Scenario.isComplete ? 7 : 97 }
+      if Scenario.isComplete {
+        print("note: \(change.testDescription): calls up to \(call) refused with \(code)")
+      }
     }
   }
 
