@@ -112,7 +112,8 @@ public final class Session: @unchecked Sendable {
   /// Unmounts what is still mounted and frees the connection.
   public func close() {
     core?.end()
-    fuse_session_unmount(raw)
+    // It goes by the path alone, where something else may lie by now.
+    if isInPlace { fuse_session_unmount(raw) }
     fuse_session_destroy(raw)
     Unmanaged<SessionOwner>.fromOpaque(state.pointee.file_system).release()
     state.deallocate()
