@@ -75,6 +75,10 @@ public struct UnionConfiguration: Sendable {
   public var showsWhiteouts = false
   /// statfs(2) tells the sum of the branches' file systems instead of the top branch's.
   public var sumsFileSystems = false
+  /// Whether POSIX ACLs hold, are seen and are inherited. The branches keep theirs all the same.
+  public var hasACLs = true
+  /// Every directory has one link, which tools take for "unknown".
+  public var directoriesHaveOneLink = false
   /// Absolute.
   public var mountPoint: String
   /// `-o` words handed to libfuse and the kernel as they are: `allow_other`, `nosuid`, `fsname=x`…

@@ -71,6 +71,8 @@ struct MountRequest {
     }
     configuration.showsWhiteouts = options.showsWhiteouts
     configuration.sumsFileSystems = options.sumsFileSystems
+    configuration.hasACLs = options.hasACLs
+    configuration.directoriesHaveOneLink = options.directoriesHaveOneLink
     configuration.passthrough = options.passthrough
     configuration.writeback = options.writeback
     configuration.readers = options.readers

@@ -39,6 +39,16 @@ import UnionFS
     #expect(try words("default_permissions").filter { $0 == "default_permissions" }.count == 1)
   }
 
+  @Test func fuseOverlayfssWordsForACLsAndLinkCountsAreKnown() throws {
+    let words = ["noacl", "acl", "noacl", "static_nlink"].map { Array($0.utf8) }
+    let options = try MountOptions(tolerant: words)
+    #expect(!options.hasACLs && options.directoriesHaveOneLink)
+    #expect(options.warnings.isEmpty && options.notes.isEmpty && options.flags.isEmpty)
+    let plain = MountOptions()
+    #expect(plain.hasACLs && !plain.directoriesHaveOneLink)
+    #expect(try MountOptions(tolerant: Array(words.prefix(2))) == MountOptions(tolerant: []))
+  }
+
   @Test func theLastOfTwoOppositesWins() throws {
     #expect(try words("nosuid,suid").contains("suid"))
     #expect(try !words("nosuid,suid").contains("nosuid"))

@@ -146,7 +146,9 @@ extension Union {
   /// tools take for "unknown". Reads the directory's fields without its lock: the worst is a count
   /// that was true a moment ago.
   func linkCount(_ directory: Directory, _ attributes: Attributes) -> UInt64 {
-    directory.isMerged.load(ordering: .relaxed) ? 1 : attributes.linkCount
+    let isUnknown =
+      configuration.directoriesHaveOneLink || directory.isMerged.load(ordering: .relaxed)
+    return isUnknown ? 1 : attributes.linkCount
   }
 }
 

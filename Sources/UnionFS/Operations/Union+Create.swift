@@ -46,7 +46,11 @@ extension Union {
     ) throws(Errno) {
       try make(place, name, state, modeOnDisk)
       do throws(Errno) {
-        if let told { try keep(told, at: place, name.pointer) }
+        if let told {
+          try keep(told, at: place, name.pointer)
+        } else if !configuration.hasACLs, !isLink, FileKind(mode: mode) != .symbolicLink {
+          try disinherit(at: place, name.pointer, mode: mode & ~caller.mask)
+        }
         var attributes = try status(at: place, name.pointer, in: 0)
         var identity = try identify(&attributes, branch: 0, at: place, name.pointer)
         if state.hasTopWhiteout || told != nil { try hiddenLinks.whileChanging(publish) }
@@ -272,7 +276,11 @@ extension Union {
       mode: modeToMake(mode, told))
     var attributes: Attributes
     do throws(Errno) {
-      if let told { try keep(told, at: descriptor, nil) }
+      if let told {
+        try keep(told, at: descriptor, nil)
+      } else if !configuration.hasACLs {
+        try disinherit(at: descriptor, nil, mode: mode & ~caller.mask)
+      }
       attributes = try status(of: descriptor, in: 0)
     } catch {
       FileSystemCall.close(descriptor)

@@ -12,8 +12,8 @@ extension Union {
     if let question = OriginQuestion(key) {
       return try answer(question, about: slot, into: buffer)
     }
+    try checkACLs(key)
     if isHidden(key) { throw Errno.noData }
-    if isACL(key), !hasACLs { throw Errno.notSupported }
     if isCapability(key), nodes.hasNoCapability(slot) { throw Errno.noData }
     return try withPlace(slot) { place throws(Errno) in
       let count = try extendedAttribute(at: place, key: key, into: buffer)
@@ -46,8 +46,8 @@ extension Union {
     of node: UInt64, key: CName, to value: UnsafeRawBufferPointer, flags: CInt,
     caller: Caller
   ) throws(Errno) {
+    try checkACLs(key)
     if OriginQuestion.isReserved(key) || isHidden(key) { throw Errno.notPermitted }
-    if isACL(key), !hasACLs { throw Errno.notSupported }
     let slot = try slot(node)
     if flags != 0 { try checkExistence(slot, key, flags) }
     try copyUp(slot)
@@ -77,15 +77,6 @@ extension Union {
       }
       if flags == create { throw Errno.fileExists }
     } catch { if error != .noData || flags == replace { throw error } }
-  }
-
-  private func isACL(_ key: CName) -> Bool {
-    var index = 0
-    for byte in "system.posix_acl_".utf8 {
-      if UInt8(bitPattern: key[index]) != byte { return false }
-      index += 1
-    }
-    return true
   }
 
   private func isAccessACL(_ key: CName) -> Bool {
@@ -143,8 +134,8 @@ extension Union {
   }
 
   func removeExtendedAttribute(of node: UInt64, key: CName, caller: Caller) throws(Errno) {
+    try checkACLs(key)
     if OriginQuestion.isReserved(key) || isHidden(key) { throw Errno.notPermitted }
-    if isACL(key), !hasACLs { throw Errno.notSupported }
     let slot = try slot(node)
     // What is not there is not worth a copy. An ACL is what a mode says then.
     do throws(Errno) {

@@ -176,8 +176,8 @@ extension Union {
     return ownerAttributes.contains(attribute)
   }
 
-  /// An ACL goes by ids that the disk has, and where an attribute tells owners, those are no ids of the disk.
-  var hasACLs: Bool { branches[0].owners == nil }
+  /// Whether the mount has ACLs.
+  var hasACLs: Bool { configuration.hasACLs && branches[0].owners == nil }
 
   /// An ACL's value for a reader.
   func show(acl value: UnsafeMutableRawBufferPointer) {

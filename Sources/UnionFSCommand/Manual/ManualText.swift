@@ -72,6 +72,11 @@ enum ManualText {
     ),
     ("sum, nosum", "statfs(2) adds the branches' file systems up."),
     (
+      "acl, noacl",
+      "Whether POSIX ACLs hold, are seen and are inherited (default), or modes alone decide."
+    ),
+    ("static_nlink", "Every directory has one link, not only those of several branches."),
+    (
       "allow_other, allow_root",
       "Who may use the mount beside its owner. Root's default is allow_other."
     ),

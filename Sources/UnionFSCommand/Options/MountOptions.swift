@@ -23,6 +23,10 @@ struct MountOptions: Equatable {
   var showsWhiteouts = false
   /// statfs(2) adds the branches' file systems up, as aufs's `sum` does.
   var sumsFileSystems = false
+  /// Without, POSIX ACLs neither hold nor are seen.
+  var hasACLs = true
+  /// fuse-overlayfs's `static_nlink`.
+  var directoriesHaveOneLink = false
   /// What follows `br:`, escapes and all; nil where branches are named another way.
   var branches: [UInt8]?
   /// Words for libfuse and the kernel, in order, without `ro` and `rw`.
@@ -93,6 +97,9 @@ struct MountOptions: Equatable {
     case "noshwh": showsWhiteouts = false
     case "sum": sumsFileSystems = true
     case "nosum": sumsFileSystems = false
+    case "acl": hasACLs = true
+    case "noacl": hasACLs = false
+    case "static_nlink": directoriesHaveOneLink = true
     default: try apply(OptionTable.words[word], to: word, key: nil)
     }
   }

@@ -71,7 +71,7 @@ enum OptionTable {
   ]
 
   private static let meaningless = [
-    "acl", "dio", "nodio", "dirperm1", "noxino", "notrunc_xib", "trunc_xib", "trunc_xino",
+    "dio", "nodio", "dirperm1", "noxino", "notrunc_xib", "trunc_xib", "trunc_xino",
     "notrunc_xino", "plink", "warn_perm", "nowarn_perm", "verbose", "v",
     "noverbose", "quiet", "q", "silent", "loud", "rdcache", "nonempty", "relatime", "norelatime",
     "nodiratime", "diratime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
@@ -82,7 +82,6 @@ enum OptionTable {
   private static let unavailable: [(String, String)] = [
     ("noplink", "hard links are always kept together"),
     ("nodirperm1", "permissions are those of the topmost entry"),
-    ("noacl", "ACLs hold as the branches have them"),
     ("fhsm_sec", "nothing moves files between branches"),
     ("remount", "unmount, then mount with the new options"),
     ("bind", "mount --bind does it"),
@@ -122,7 +121,7 @@ enum OptionTable {
   static func nearest(to word: String) -> String? {
     let own = [
       "ro", "rw", "br", "dirs", "rename", "sync", "shwh", "sum", "passthrough", "writeback",
-      "readers", "serve", "whiteout",
+      "readers", "serve", "whiteout", "acl", "noacl", "static_nlink",
     ]
     let known = own + Array(words.keys) + Array(keys.keys) + Array(valued.keys)
     let ranked = known.map { (distance: editDistance($0, word), name: $0) }
