@@ -34,11 +34,15 @@ import Testing
     func call(_ arguments: String...) throws -> Finished {
       _ = Server.adoptsOrphans
       return try run(
-        ["sh", "-c", "cd \"$0\" && exec \"$@\"", folder.string, "./fuse-overlayfs"] + arguments)
+        [
+          "sh", "-c", "cd \"$0\" && exec \"$@\"", folder.string,
+          (folder / "fuse-overlayfs").string,
+        ] + arguments)
     }
 
     func unmount() throws {
-      let servers = Server.processes(serving: mnt)
+      let servers = Server.processes(startedIn: folder)
+      #expect(servers.count == 1)
       try run([Server.binary, "umount", mnt.string]).requireSuccess("umount")
       for server in servers { #expect(Server.waitForEnd(of: server) == 0) }
     }

@@ -123,8 +123,9 @@ func build(_ items: [Item], in branch: Path, owner: (uid: UInt32, gid: UInt32)?,
 }
 
 /// Puts the items into a directory, with marks of aufs where an item does not say another.
-public func build(_ items: [Item], in branch: Path) throws(Errno) {
-  try build(items, in: branch, owner: nil, marks: .aufs)
+/// What has no owner of its own is the account's, or root's.
+public func build(_ items: [Item], in branch: Path, account: Account? = nil) throws(Errno) {
+  try build(items, in: branch, owner: account.map { ($0.uid, $0.gid) }, marks: .aufs)
 }
 
 private func makeParents(

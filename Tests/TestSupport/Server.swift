@@ -26,6 +26,15 @@ public enum Server {
     }
   }
 
+  /// The processes of a program that was started by a path in a folder, whatever its name there.
+  public static func processes(startedIn folder: Path) -> [Int32] {
+    let names = (try? Path("/proc").entries().map(\.name.string)) ?? []
+    let start = folder.bytes + Array("/".utf8)
+    return names.compactMap { Int32($0) }.filter { pid in
+      (try? Path("/proc/\(pid)/cmdline").bytesOfFile())?.starts(with: start) ?? false
+    }
+  }
+
   /// The line of /proc/self/mountinfo for a mount point: its fields after the separator, joined.
   public static func mountInformation(_ mountPoint: Path) -> (options: String, source: String)? {
     let text = (try? Path("/proc/self/mountinfo").bytesOfFile()) ?? []
