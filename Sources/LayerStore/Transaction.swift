@@ -48,7 +48,10 @@ public final class Transaction {
       try about(logs.path(name)) { () throws(Errno) in try Self.create(name, in: logs) }
     }
     do throws(Errno) { staged = try staging.make(name) } catch {
-      try? FileSystemCall.unlink(at: logs.descriptor, name)
+      // It may be there all the same. What cannot be removed now is ended by whoever changes the store next.
+      if (try? staging.remove(name)) != nil {
+        try? FileSystemCall.unlink(at: logs.descriptor, name)
+      }
       FileSystemCall.close(log)
       throw Failure(error, staging.path(name).string)
     }

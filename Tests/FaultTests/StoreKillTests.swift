@@ -94,6 +94,24 @@ import Testing
     }
   }
 
+  /// At every call that a transaction makes its own directory with, and others that are told of it.
+  @Test func whatARefusedCallHasStagedIsGoneWithTheNextChange() throws {
+    let store = try StoreCase(StoreChange("tag", ["tag", "me/app:1", "new:1"]))
+    var (found, done, call) = (0, 0, 0)
+    while done < 20 {
+      call += 1
+      try store.reset()
+      let end = try store.act(faults: "fail:\(call):28")
+      done = end.status == 0 ? done + 1 : 0
+      guard end.errors.contains("/unionfs-swift/tmp/") else { continue }
+      found += 1
+      _ = try store.ours(["rmi", "nothing"])
+      let check = try store.ours(["check"])
+      #expect(check.status == 0 && check.output == "", "call \(call): \(check.output)")
+    }
+    #expect(found >= 3, "nothing was refused")
+  }
+
   /// False once the command has no such call.
   private func fail(
     _ store: StoreCase, _ states: [StoreState], _ call: Int, _ code: Int32
