@@ -50,7 +50,6 @@ struct Snapshotter: ParsableCommand {
     try checkProgram(log)
     // Before any other thread is there, so that all have the signals blocked.
     let signals = try ProcessCall.signalDescriptor()
-    ProcessCall.become(user: 0, group: 0, mask: 0o077, switchingIDs: false)
     Daemon.ignoreBrokenPipes()
     // The socket is nobody else's from the moment it is there. What others may see is told its mode.
     ProcessCall.setMask(0o077)

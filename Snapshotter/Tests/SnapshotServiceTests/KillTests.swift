@@ -68,6 +68,11 @@ import Testing
   }
 
   static func verify(_ scratch: Scratch, _ account: Account, _ call: Int) async throws {
+    // Between the calls that make the socket and set its mode, too.
+    if scratch.exists("run/s.sock") {
+      let mode = try #require(try scratch.mode("run/s.sock"))
+      #expect(mode & 0o077 == 0, "call \(call)")
+    }
     let next = try Program(scratch)
     #expect(next.isServing, "call \(call): \(next.errors)")
     let (done, asked) = account.state.withLock { ($0.done, $0.asked) }
