@@ -60,8 +60,17 @@ import Testing
     try (m.mnt / "f").chown(100_003, 200_004)
     #expect(try m.owner("mnt/f") == [100_003, 200_004])
     #expect(try m.owner("upper/f") == [3, 4])
-    #expect(throws: Errno(EOVERFLOW)) { try (m.mnt / "f").chown(5, 200_000) }
-    #expect(throws: Errno(EOVERFLOW)) { try (m.mnt / "d/root").mkdir() }
+    #expect(throws: Errno(EOVERFLOW)) { try (m.mnt / "f").chown(5000, 200_000) }
+    let made = m.mnt / "d/outside"
+    try Identity(uid: 5, gid: 5).run {
+      let refused = #expect(throws: Errno.self) { try made.mkdir() }
+      #expect(refused == Errno(EOVERFLOW))
+    }
+    // Root may name an id of the disk, and is the disk's.
+    try (m.mnt / "f").chown(2, 200_001)
+    #expect(try m.owner("mnt/f") == [100_002, 200_001])
+    try (m.mnt / "d/root").mkdir()
+    #expect(try m.owner("mnt/d/root") == [100_000, 200_000])
     try Identity(uid: 100_005, gid: 200_006).run {
       try (m.mnt / "d/made").write("mine")
       try (m.mnt / "d/dir").mkdir()

@@ -43,6 +43,10 @@ import SystemCalls
     #expect(try mapping.disk(user: 9) == 9)
     #expect(try mapping.disk(group: 109) == 9)
     #expect(throws: Errno.overflow) { try mapping.disk(group: 9) }
+    // Root may name the disk's.
+    #expect(try mapping.disk(group: 9, isRoots: true) == 9)
+    #expect(try mapping.disk(group: 103, isRoots: true) == 3)
+    #expect(throws: Errno.overflow) { try mapping.disk(group: 10, isRoots: true) }
   }
 
   @Test func aCopyOfAnIdmappedMountsFileIsTheDisks() throws {

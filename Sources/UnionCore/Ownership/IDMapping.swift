@@ -74,6 +74,11 @@ public struct IDMapping: Sendable, Equatable {
     return isDisjoint && disk(id) != nil ? id : Self.overflow
   }
 
+  /// Whether an id of the disk has a place in the mapping.
+  func isOnDisk(_ id: UInt32) -> Bool {
+    ranges.contains { $0.place(of: id, from: $0.disk, to: $0.shown) != nil }
+  }
+
   /// The id on disk that is shown as this one; nil where none is.
   public func disk(_ id: UInt32) -> UInt32? {
     if ranges.isEmpty { return id }

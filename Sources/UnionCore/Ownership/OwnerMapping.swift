@@ -21,13 +21,22 @@ public struct OwnerMapping: Sendable, Equatable {
 
   /// The id on disk for one that a caller gives or has. EOVERFLOW where there is none, as on an idmapped
   /// mount: nothing is kept with an owner that nobody is.
-  public func disk(user: UInt32) throws(Errno) -> UInt32 {
-    guard let id = users.disk(user) else { throw Errno.overflow }
-    return id
+  ///
+  /// - Parameter isRoots: root may name an id of the disk that is shown as another: podman gives a
+  ///   container's root so to the disk's.
+  public func disk(user: UInt32, isRoots: Bool = false) throws(Errno) -> UInt32 {
+    try Self.disk(user, users, isRoots)
   }
 
-  public func disk(group: UInt32) throws(Errno) -> UInt32 {
-    guard let id = groups.disk(group) else { throw Errno.overflow }
+  public func disk(group: UInt32, isRoots: Bool = false) throws(Errno) -> UInt32 {
+    try Self.disk(group, groups, isRoots)
+  }
+
+  private static func disk(
+    _ id: UInt32, _ mapping: IDMapping, _ isRoots: Bool
+  ) throws(Errno) -> UInt32 {
+    if let place = mapping.disk(id) { return place }
+    guard isRoots, mapping.isOnDisk(id) else { throw Errno.overflow }
     return id
   }
 

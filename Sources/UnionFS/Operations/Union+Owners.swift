@@ -75,7 +75,11 @@ extension Union {
 
   private func idsOnDisk(of caller: Caller) throws(Errno) -> (user: UInt32, group: UInt32) {
     guard mapsOwners else { return (caller.user, caller.group) }
-    return (try mapping.disk(user: caller.user), try mapping.disk(group: caller.group))
+    let isRoots = caller.user == 0
+    return (
+      try mapping.disk(user: caller.user, isRoots: isRoots),
+      try mapping.disk(group: caller.group, isRoots: isRoots)
+    )
   }
 
   /// Makes this thread create files as the server: whose they are an attribute tells.
@@ -124,11 +128,15 @@ extension Union {
   }
 
   /// Owners that a caller gives, as the disk has them.
-  func onDisk(_ change: AttributeChange) throws(Errno) -> AttributeChange {
+  func onDisk(_ change: AttributeChange, _ caller: Caller) throws(Errno) -> AttributeChange {
     guard mapsOwners else { return change }
     var change = change
-    if let owner = change.owner { change.owner = try mapping.disk(user: owner) }
-    if let group = change.group { change.group = try mapping.disk(group: group) }
+    if let owner = change.owner {
+      change.owner = try mapping.disk(user: owner, isRoots: caller.user == 0)
+    }
+    if let group = change.group {
+      change.group = try mapping.disk(group: group, isRoots: caller.user == 0)
+    }
     return change
   }
 

@@ -10,7 +10,7 @@ extension Union {
     of node: UInt64, _ change: AttributeChange, handle: UInt64?, caller: Caller
   ) throws(Errno) -> AttributeReply {
     let slot = try slot(node)
-    let wanted = try onDisk(change)
+    let wanted = try onDisk(change, caller)
     let clean = try modeAfter(wanted, of: slot, caller)
     let change = try asKernelBelieves(wanted, of: slot)
     if Session.collectsWrites, let reply = try replyIfNothingChanges(change, slot) { return reply }
