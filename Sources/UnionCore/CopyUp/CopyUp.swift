@@ -251,10 +251,5 @@ public struct CopyUp: Sendable {
 
 /// Whether an attribute's name is `security.capability`.
 public func isCapability(_ key: CName) -> Bool {
-  var index = 0
-  for byte in "security.capability".utf8 {
-    if UInt8(bitPattern: key[index]) != byte { return false }
-    index += 1
-  }
-  return key[index] == 0
+  isEqual(key, "security.capability")
 }

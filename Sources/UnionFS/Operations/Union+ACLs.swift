@@ -1,5 +1,6 @@
 internal import SystemCalls
 internal import SystemPackage
+internal import UnionCore
 
 // Mounts without ACLs. With `noacl` modes alone decide, ACLs are neither seen nor set nor inherited; the branches
 // keep theirs, and a copy-up takes them along as any other attribute. Where an attribute tells owners
@@ -7,12 +8,7 @@ internal import SystemPackage
 
 extension Union {
   func isACL(_ key: CName) -> Bool {
-    var index = 0
-    for byte in "system.posix_acl_".utf8 {
-      if UInt8(bitPattern: key[index]) != byte { return false }
-      index += 1
-    }
-    return true
+    hasPrefix(key, "system.posix_acl_")
   }
 
   /// EOPNOTSUPP for an ACL of a mount without, as of a file system that knows none.

@@ -17,8 +17,8 @@ extension Union {
     if isCapability(key), nodes.hasNoCapability(slot) { throw Errno.noData }
     return try withPlace(slot) { place throws(Errno) in
       let count = try extendedAttribute(at: place, key: key, into: buffer)
-      if isACL(key), count <= buffer.count {
-        show(acl: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+      if mapsOwners, isACL(key), count <= buffer.count {
+        configuration.owners.show(acl: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
       }
       return count
     }
@@ -58,7 +58,7 @@ extension Union {
           at: place.directory, place.attributeName, key: key, to: value, flags: flags)
       }
       if isACL(key) { try withACLOnDisk(value, set) } else { try set(value) }
-      guard isAccessACL(key) else { return }
+      guard isAccessACL(key), caller.user != 0 else { return }
       let attributes = try FileSystemCall.status(at: place.directory, place.name)
       guard attributes.mode & 0o2000 != 0, !isMember(caller, ofGroupOf: attributes) else { return }
       try FileSystemCall.changeMode(
@@ -80,8 +80,7 @@ extension Union {
   }
 
   private func isAccessACL(_ key: CName) -> Bool {
-    Array(cString: key).dropLast().elementsEqual(
-      "system.posix_acl_access".utf8.map { CChar(bitPattern: $0) })
+    isEqual(key, "system.posix_acl_access")
   }
 
   /// Only names of attributes that are on disk, without those of overlayfs. Those of `trusted.` are for

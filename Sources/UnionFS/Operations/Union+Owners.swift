@@ -43,6 +43,7 @@ extension Union {
   func tell(
     _ attributes: inout Attributes, at directory: CInt, _ name: CName?, in branch: UInt16
   ) throws(Errno) {
+    if ownerAttributes.isEmpty { return }
     try self.branch(branch).owners?.tell(&attributes, at: directory, name)
   }
 
@@ -186,11 +187,6 @@ extension Union {
 
   /// Whether the mount has ACLs.
   var hasACLs: Bool { configuration.hasACLs && branches[0].owners == nil }
-
-  /// An ACL's value for a reader.
-  func show(acl value: UnsafeMutableRawBufferPointer) {
-    if mapsOwners { mapping.show(acl: value) }
-  }
 
   /// Calls `body` with an ACL's value as the disk keeps it.
   func withACLOnDisk(
