@@ -139,106 +139,73 @@ private let key = "user.containers.override_stat"
     }
   }
 
-  /// Directories in a folder, and mounts of them by fuse-overlayfs's command line.
-  private func withOverlay(
-    _ body: (
-      Path, (_ program: [String], _ permissions: String, (Path) throws -> Void) throws -> Void
-    )
-      throws -> Void
-  ) throws {
-    let folder = Path("/var/tmp/unionfs-swift-test.\(UInt32.random(in: 0 ... .max))")
-    try folder.mkdir()
-    defer { try? folder.removeTree() }
-    for path: Path in ["lower", "upper", "work", "mnt"] { try (folder / path).mkdir() }
-    let directories =
-      "lowerdir=\(folder / "lower"),upperdir=\(folder / "upper"),workdir=\(folder / "work")"
-    try body(folder) { program, permissions, body in
-      let mnt = folder / "mnt"
-      _ = Server.adoptsOrphans
-      let options = "\(directories),xattr_permissions=\(permissions)"
-      try run(program + ["-o", options, mnt.string]).requireSuccess("mount")
-      defer { try? mnt.umount(lazily: true) }
-      let servers = Server.processes(serving: mnt)
-      try body(mnt)
-      try mnt.umount()
-      for server in servers { #expect(Server.waitForEnd(of: server) == 0) }
-    }
-  }
-
   /// As podman gives it, and read by the program it was made for.
   @Test(arguments: [
     ("1", "security.fuseoverlayfs.override_stat"), ("2", key),
   ])
   func fuseOverlayfsReadsWhatIsWritten(permissions: String, name: String) throws {
-    try withOverlay { folder, withMount in
-      try build(
-        [.file("f", "F", mode: 0o600).owned(3, 4), .directory("d").owned(5, 6)],
-        in: folder / "lower")
-      try withMount([Server.binary, "overlay"], permissions) { mnt throws in
-        #expect(try told(mnt) == "0:0:555:directory")
-        try (mnt / "f").append("+")
-        try (mnt / "d/made").write("made")
-        try (mnt / "d/made").chown(7, 8)
-        try (mnt / "d/made").chmod(0o4711)
-        if permissions == "1" { try (mnt / "d/null").mknod(.character, major: 1, minor: 3) }
-      }
-      #expect(
-        String(decoding: try (folder / "upper/f").attribute(name), as: UTF8.self)
-          == "3:4:0600:file")
-      #expect(try (folder / "upper/d/made").stat().uid == 0)
-      var programs = [[Server.binary, "overlay"]]
-      // Version 1.10 has another name for the second.
-      if permissions == "1", has(program: "fuse-overlayfs") { programs.append(["fuse-overlayfs"]) }
-      for program in programs {
-        try withMount(program, permissions) { mnt throws in
-          #expect(try told(mnt / "f") == "3:4:600:file", "\(program)")
-          #expect(try told(mnt / "d") == "5:6:755:directory", "\(program)")
-          #expect(try told(mnt / "d/made") == "7:8:4711:file", "\(program)")
-          if permissions == "1" { #expect(try (mnt / "d/null").stat().kind == .character) }
-        }
-      }
+    let option = "xattr_permissions=\(permissions)"
+    let m = try OverlayMount(
+      option, lower: [.file("f", "F", mode: 0o600).owned(3, 4), .directory("d").owned(5, 6)])
+    #expect(try told(m.mnt) == "0:0:555:directory")
+    try (m.mnt / "f").append("+")
+    try (m.mnt / "d/made").write("made")
+    try (m.mnt / "d/made").chown(7, 8)
+    try (m.mnt / "d/made").chmod(0o4711)
+    if permissions == "1" { try (m.mnt / "d/null").mknod(.character, major: 1, minor: 3) }
+    try m.unmount()
+    #expect(
+      String(decoding: try (m.upper / "f").attribute(name), as: UTF8.self) == "3:4:0600:file")
+    #expect(try (m.upper / "d/made").stat().uid == 0)
+    func expectAll() throws {
+      #expect(try told(m.mnt / "f") == "3:4:600:file")
+      #expect(try told(m.mnt / "d") == "5:6:755:directory")
+      #expect(try told(m.mnt / "d/made") == "7:8:4711:file")
+      if permissions == "1" { #expect(try (m.mnt / "d/null").stat().kind == .character) }
     }
+    try m.whileMounted(option, expectAll)
+    // Version 1.10 has another name for the second.
+    guard permissions == "1", has(program: "fuse-overlayfs") else { return }
+    try m.mount(option, by: ["fuse-overlayfs"])
+    try expectAll()
+    try m.mnt.umount()
   }
 
   /// Values and names as fuse-overlayfs 1.10 writes them.
   @Test func layersOfFuseOverlayfsAreReadAndGoneOnWith() throws {
     let name = "user.fuseoverlayfs.override_stat"
-    try withOverlay { folder, withMount in
-      for branch in ["lower", "upper"] {
-        try (folder / Path(branch)).setAttribute(name, "0:0:40755")
-        try build(
-          [.file("\(branch)-f", "F", mode: 0o755).attribute(name, "3:4:100640")],
-          in: folder / Path(branch))
-      }
-      try withMount([Server.binary, "overlay"], "2") { mnt throws in
-        #expect(try told(mnt) == "0:0:755:directory")
-        for file: Path in ["lower-f", "upper-f"] {
-          #expect(try told(mnt / file) == "3:4:640:file")
-        }
-        try (mnt / "lower-f").append("+")
-      }
-      #expect(
-        String(decoding: try (folder / "upper/lower-f").attribute(name), as: UTF8.self)
-          == "3:4:0640:file")
+    func file(_ path: Path) -> Item {
+      .file(path, "F", mode: 0o755).attribute(name, "3:4:100640")
     }
-    // The lower directories say for themselves what tells their owners.
-    try withOverlay { folder, withMount in
-      try (folder / "lower").setAttribute(key, "0:0:0755:dir")
-      try build(
-        [
-          .file("f", "F").attribute(key, "3:4:0640:file"),
-          .file("null").attribute(key, "0:0:0666:char-1-3"),
-        ], in: folder / "lower")
-      try withMount([Server.binary, "overlay"], "0") { mnt throws in
-        #expect(try told(mnt / "f") == "3:4:640:file")
-        try (mnt / "f").append("+")
-        try (mnt / "null").chmod(0o600)
-        #expect(try told(mnt / "f") == "3:4:640:file")
-      }
-      // Its copies are what they were said to be, as this server may make them so.
-      #expect(try told(folder / "upper/f") == "3:4:640:file")
-      #expect(try told(folder / "upper/null") == "0:0:600:character")
-      #expect(throws: Errno.noAttribute) { try (folder / "upper/f").attribute(key) }
+    let m = try OverlayMount(lower: [file("lower-f")], upper: [file("upper-f")])
+    for branch: Path in ["lower", "upper"] {
+      try (m.folder / branch).setAttribute(name, "0:0:40755")
     }
+    try m.whileMounted("xattr_permissions=2") {
+      #expect(try told(m.mnt) == "0:0:755:directory")
+      for file: Path in ["lower-f", "upper-f"] { #expect(try told(m.mnt / file) == "3:4:640:file") }
+      try (m.mnt / "lower-f").append("+")
+    }
+    #expect(
+      String(decoding: try (m.upper / "lower-f").attribute(name), as: UTF8.self)
+        == "3:4:0640:file")
+  }
+
+  @Test func lowerDirectoriesSayForThemselvesWhatTellsTheirOwners() throws {
+    let m = try OverlayMount(lower: [
+      .file("f", "F").attribute(key, "3:4:0640:file"),
+      .file("null").attribute(key, "0:0:0666:char-1-3"),
+    ])
+    try (m.folder / "lower").setAttribute(key, "0:0:0755:dir")
+    try m.whileMounted("xattr_permissions=0") {
+      #expect(try told(m.mnt / "f") == "3:4:640:file")
+      try (m.mnt / "f").append("+")
+      try (m.mnt / "null").chmod(0o600)
+      #expect(try told(m.mnt / "f") == "3:4:640:file")
+    }
+    // Its copies are what they were said to be, as this server may make them so.
+    #expect(try told(m.upper / "f") == "3:4:640:file")
+    #expect(try told(m.upper / "null") == "0:0:600:character")
+    #expect(throws: Errno.noAttribute) { try (m.upper / "f").attribute(key) }
   }
 }

@@ -4,50 +4,10 @@ import Testing
 
 /// Owners shown as others: fuse-overlayfs's `uidmapping`, `gidmapping` and `squash_to_…`.
 @Suite(.mounts) struct OwnerMappingTests {
-  /// A mount by fuse-overlayfs's command line over one lower directory.
-  private final class Mapped {
-    let folder: Path
-    var mnt: Path { folder / "mnt" }
-    var upper: Path { folder / "upper" }
-
-    init(_ options: String, lower items: [Item]) throws {
-      folder = Path("/var/tmp/unionfs-swift-test.\(UInt32.random(in: 0 ... .max))")
-      try folder.mkdir()
-      for name: Path in ["lower", "upper", "work", "mnt"] { try (folder / name).mkdir() }
-      try build(items, in: folder / "lower")
-      try mount(options)
-    }
-
-    func mount(_ options: String) throws {
-      _ = Server.adoptsOrphans
-      let directories =
-        "lowerdir=\(folder / "lower"),upperdir=\(upper),workdir=\(folder / "work")"
-      try run([Server.binary, "overlay", "-o", "\(directories),\(options)", mnt.string])
-        .requireSuccess("mount")
-    }
-
-    func unmount() throws {
-      let servers = Server.processes(serving: mnt)
-      try run([Server.binary, "umount", mnt.string]).requireSuccess("umount")
-      for server in servers { #expect(Server.waitForEnd(of: server) == 0) }
-    }
-
-    deinit {
-      if Server.isMounted(mnt) { try? mnt.umount(lazily: true) }
-      try? folder.removeTree()
-    }
-
-    /// Of a path below the folder.
-    func owner(_ path: Path) throws -> [UInt32] {
-      let status = try (folder / path).stat()
-      return [status.uid, status.gid]
-    }
-  }
-
   private static let mapping = "uidmapping=:0:100000:1000,gidmapping=0:200000:1000"
 
   @Test func ownersAreMappedOutAndInAgain() throws {
-    let m = try Mapped(
+    let m = try OverlayMount(
       Self.mapping,
       lower: [
         .file("f", "text").owned(7, 8), .file("far").owned(5000, 5000), .symlink("l", to: "f"),
@@ -95,7 +55,7 @@ import Testing
   }
 
   @Test func theKernelChecksTheOwnersThatAreShown() throws {
-    let m = try Mapped(
+    let m = try OverlayMount(
       Self.mapping, lower: [.file("f", "text", mode: 0o600).owned(5, 5), .file("g").owned(6, 7)])
     try Identity(uid: 100_005, gid: 200_005).run {
       #expect(try (m.mnt / "f").text() == "text")
@@ -121,7 +81,7 @@ import Testing
     let key = "system.posix_acl_access"
     let onDisk = ACL.bytes([.user(5, 6), .group(6, 4)], owner: 6, group: 0, other: 0)
     let shown = ACL.bytes([.user(100_005, 6), .group(200_006, 4)], owner: 6, group: 0, other: 0)
-    let m = try Mapped(
+    let m = try OverlayMount(
       Self.mapping, lower: [.file("f", "text", mode: 0o600).attribute(key, onDisk), .file("g")])
     #expect(try (m.mnt / "f").attribute(key) == shown)
     try Identity(uid: 100_005, gid: 1).run { try (m.mnt / "f").append("+") }
@@ -135,7 +95,7 @@ import Testing
   }
 
   @Test func whatIsMappedAlreadyStays() throws {
-    let m = try Mapped(Self.mapping, lower: [.file("f", "text").owned(100_007, 200_008)])
+    let m = try OverlayMount(Self.mapping, lower: [.file("f", "text").owned(100_007, 200_008)])
     #expect(try m.owner("mnt/f") == [100_007, 200_008])
     try (m.mnt / "f").append("+")
     #expect(try m.owner("upper/f") == [7, 8])
@@ -144,7 +104,7 @@ import Testing
   }
 
   @Test func everythingIsShownAsOneOwners() throws {
-    let m = try Mapped(
+    let m = try OverlayMount(
       "squash_to_root,squash_to_uid=5",
       lower: [.file("f", "text").owned(7, 8), .symlink("l", to: "f")])
     for name in ["f", "l"] { #expect(try m.owner(Path("mnt/\(name)")) == [5, 0]) }
@@ -162,7 +122,7 @@ import Testing
     ("xattr_permissions=3", "'xattr_permissions=3' is unknown"),
   ])
   func whatCannotBeMappedIsRefusedByName(option: String, message: String) throws {
-    let failure = #expect(throws: CommandFailure.self) { _ = try Mapped(option, lower: []) }
+    let failure = #expect(throws: CommandFailure.self) { _ = try OverlayMount(option, lower: []) }
     #expect("\(String(describing: failure))".contains(message))
   }
 }
