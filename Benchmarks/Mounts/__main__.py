@@ -97,7 +97,7 @@ def make_folder(options):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="unionfs-bench.", dir=place)).resolve()
     try:
         if not options.no_image:
-            mount_image(folder, (6 if options.short else 14) << 30)
+            mount_image(folder, (6 if options.short else 14) << 30, 4096 if options.million else 16384)
         folder.chmod(0o755)
     except BaseException:
         remove_folder(folder)
@@ -105,12 +105,13 @@ def make_folder(options):
     return folder
 
 
-def mount_image(folder, size):
+def mount_image(folder, size, bytes_an_inode):
     """A new ext4 of at most so many bytes at a folder."""
     image = folder.with_suffix(".ext4")
     with image.open("wb") as file:
         file.truncate(size)
-    words = ["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", image]
+    words = ["mkfs.ext4", "-q", "-i", str(bytes_an_inode), "-E", "lazy_itable_init=0,lazy_journal_init=0",
+             image]
     subprocess.run(words, check=True)
     subprocess.run(["mount", "-o", "loop", image, folder], check=True)
 
