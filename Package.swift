@@ -83,7 +83,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["CTestCalls"], path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
-      name: "UnionCoreTests", dependencies: ["UnionCore", "SystemCalls", system],
+      name: "UnionCoreTests", dependencies: ["UnionCore", "SystemCalls", "TestSupport", system],
       swiftSettings: strict),
     .testTarget(
       name: "ImageArchiveTests",

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef SYS_fchmodat2
@@ -135,6 +136,17 @@ ssize_t csys_copy_range(int source, int64_t *from, int target, int64_t *to, size
   *from = in;
   *to = out;
   return result;
+}
+
+int csys_write_out(int descriptor) {
+  unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  return RETRY_CALL(CSYS_CALL_PUBLISH, sync_file_range(descriptor, 0, 0, all));
+}
+
+int64_t csys_file_system_type(int descriptor) {
+  struct statfs facts;
+  int result = RETRY(fstatfs(descriptor, &facts));
+  return result < 0 ? result : (int64_t)facts.f_type;
 }
 
 int csys_fallocate(int descriptor, int mode, int64_t offset, int64_t size) {

@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 int csys_unshare_fs(void) { return unshare(CLONE_FS) < 0 ? -errno : 0; }
@@ -100,6 +101,13 @@ int csys_sync_file_system(const char *path) {
   int result = syncfs(descriptor) < 0 ? -errno : 0;
   close(descriptor);
   return result;
+}
+
+int csys_kernel_is(int major, int minor) {
+  struct utsname name;
+  int has_major = 0, has_minor = 0;
+  if (uname(&name) < 0 || sscanf(name.release, "%d.%d", &has_major, &has_minor) != 2) return 0;
+  return has_major > major || (has_major == major && has_minor >= minor);
 }
 
 int csys_sync_file_system_of(int descriptor) { return RETRY_CALL(CSYS_CALL_PUBLISH, syncfs(descriptor)); }

@@ -84,6 +84,12 @@ extension FileSystemCall {
     _ = try retry(CSYS_CALL_PUBLISH) { fdatasync(descriptor) }
   }
 
+  /// sync_file_range(2) of the whole file, waiting for the device: its data alone. Linux 5.2 and later
+  /// leave no page out.
+  public static func writeOut(_ descriptor: CInt) throws(Errno) {
+    _ = try check(csys_write_out(descriptor))
+  }
+
   // MARK: Extended attributes; a nil name means the descriptor's own file
 
   public static func extendedAttribute(
@@ -125,6 +131,18 @@ extension FileSystemCall {
     status.nameLimit = UInt64(raw.f_namemax)
     status.isReadOnly = raw.f_flag & UInt(1) /* ST_RDONLY */ != 0
     return status
+  }
+
+  /// Whether the kernel is of that version or a later one (uname(2)).
+  public static func kernelIs(_ major: CInt, _ minor: CInt) -> Bool {
+    csys_kernel_is(major, minor) == 1
+  }
+
+  /// The number by which statfs(2) tells kinds of file systems apart (linux/magic.h).
+  public static func fileSystemType(of descriptor: CInt) throws(Errno) -> Int64 {
+    let result = csys_file_system_type(descriptor)
+    if result < 0 { throw Errno(rawValue: CInt(-result)) }
+    return result
   }
 
   /// syncfs(2): flushes the file system on which the descriptor's file lies.

@@ -67,6 +67,12 @@ ssize_t csys_get_entries(int descriptor, void *buffer, size_t size);
 ssize_t csys_read_cached(int descriptor, void *buffer, size_t size, int64_t offset);
 int csys_clone_file(int target, int source);
 ssize_t csys_copy_range(int source, int64_t *from, int target, int64_t *to, size_t size);
+/// Writes a file's data to its device and waits for that; nothing of its attributes, and no journal.
+int csys_write_out(int descriptor);
+/// 1 where the kernel is of that version or a later one.
+int csys_kernel_is(int major, int minor);
+/// statfs(2)'s number of the file system on which a descriptor's file lies; -errno.
+int64_t csys_file_system_type(int descriptor);
 int csys_fallocate(int descriptor, int mode, int64_t offset, int64_t size);
 int64_t csys_seek(int descriptor, int64_t offset, int whence);
 int csys_duplicate(int source, int target);

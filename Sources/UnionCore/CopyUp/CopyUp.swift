@@ -9,6 +9,8 @@ public struct CopyUp: Sendable {
 
   public let area: WorkArea
   public let flushing: Flushing
+  /// Whether the work area's file system keeps data and names in order by itself.
+  private let keepsOrder: Bool
   /// Whether the server may write where modes forbid it (CAP_DAC_OVERRIDE).
   private let overridesModes = ProcessCall.hasCapability(1)
   /// What tells owner, mode and type of a copy in the place of the file itself.
@@ -25,6 +27,7 @@ public struct CopyUp: Sendable {
   ) {
     self.area = area
     self.flushing = flushing
+    keepsOrder = flushing == .data && JournalOrder.isKept(by: area.descriptor)
     self.owners = owners
     self.droppedAttributes = droppedAttributes
   }
@@ -52,10 +55,19 @@ public struct CopyUp: Sendable {
     }
     try copyMetadata(
       from: source, to: staged.descriptor, attributes, keepsTimes: size == nil)
-    if flushing != .nothing && wanted > 0 { try FileSystemCall.sync(staged.descriptor) }
+    if wanted > 0 { try flush(staged.descriptor, isHere: place == nil) }
     try InodeFlags.copy(from: source, to: staged.descriptor)
     try record(staged.descriptor, ReservedName.itself, number)
     return staged
+  }
+
+  /// - Parameter isHere: whether the file lies on the work area's file system.
+  private func flush(_ staged: CInt, isHere: Bool) throws(Errno) {
+    switch flushing {
+    case .nothing: break
+    case .data where isHere && keepsOrder: try FileSystemCall.writeOut(staged)
+    case .data, .everything: try FileSystemCall.sync(staged)
+    }
   }
 
   /// Copies a directory (without what is in it), a symbolic link, a device, FIFO or socket to
