@@ -157,8 +157,14 @@ final class Union: @unchecked Sendable {
     try top.area.inodes.settleMarkers()
   }
 
-  /// The last mount's word: nothing is left half done.
-  func finish() { try? top?.area.inodes.settleMarkers() }
+  /// Before the first request. Without a thread for deletions each request does its own.
+  func begin() { try? top?.area.deletions.start() }
+
+  /// The mount's last word: nothing is left half done.
+  func finish() {
+    top?.area.deletions.finish()
+    try? top?.area.inodes.settleMarkers()
+  }
 
   /// CAP_SETUID and CAP_SETGID, and the kernel's word that capabilities stay when the ids change.
   private static func prepareToSwitchIDs() -> Bool {

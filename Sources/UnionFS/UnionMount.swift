@@ -83,6 +83,7 @@ public final class UnionMount: Sendable {
   public func serve(
     untilEndOf pipe: CInt = -1, whenLive: @escaping @Sendable () -> Void
   ) throws(Failure) {
+    union.begin()
     do throws(Errno) {
       let over = over
       try session.start(whenLive: whenLive) { ProcessCall.raiseEvent(over) }

@@ -88,6 +88,20 @@ import Testing
     }
   }
 
+  /// What holds whiteouts leaves the view at once and is deleted by the end of the mount.
+  @Test func nothingOfRemovedDirectoriesIsLeftAtTheEnd() throws {
+    let lower = (0..<60).flatMap { folder in
+      (0..<20).map { Item.file("t/d\(folder)/f\($0)", "text") }
+    }
+    try withUnion([.rw(), .lower(lower)], checks: [.lowerUnchanged]) { u throws in
+      try shell("rm", "-r", "\(u / "t")")
+      #expect(try u.mnt.names() == [])
+      try u.unmount()
+      let left = try (u.top / ".wh..wh.unionfs").names().filter { $0.hasPrefix("t") }
+      #expect(left == [])
+    }
+  }
+
   @Test func removingSetsTheTimesOfTheParent() throws {
     try withUnion(lower: [.directory("p/d"), .file("p/f")]) { u throws in
       try (u / "p/d").rmdir()

@@ -8,6 +8,8 @@ internal import Synchronization
 public final class WorkArea: Sendable {
   public let descriptor: CInt
   public let inodes: InodeTable
+  /// Deletes what has left the view while callers go on, once it has been started.
+  public let deletions = WorkQueue(limit: 16)
   /// Begins with the time, so that no leftover's name comes again.
   private let counter = Atomic<UInt64>(ProcessCall.nanoseconds)
   /// Whether the file system has O_TMPFILE: 1 yes, 2 no.
@@ -142,14 +144,15 @@ public final class WorkArea: Sendable {
       descriptor: file, number: number, place: place, area: .passUnretained(self))
   }
 
-  /// Moves a directory out of the view in one step and deletes it.
+  /// Moves a directory out of the view in one step. It is deleted then, or a little later.
   /// EXDEV where it lies on another file system.
   public func discardDirectory(at directory: CInt, _ name: CName) throws(Errno) {
-    try withFreshName { fresh throws(Errno) in
+    let discarded = try withFreshName { fresh throws(Errno) in
       try FileSystemCall.rename(at: directory, name, to: descriptor, fresh)
-      // It is out of the view; what cannot be deleted now is at the next mount.
-      try? removeTree(Array(cString: fresh))
+      return Array(cString: fresh)
     }
+    // What cannot be deleted now is at the next mount.
+    if !deletions.add({ [self] in try? removeTree(discarded) }) { try? removeTree(discarded) }
   }
 }
 
