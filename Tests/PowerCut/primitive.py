@@ -1,11 +1,11 @@
 """Files that are made without a name, filled, perhaps flushed, and linked: what the union does to
-publish a copy, without the union."""
+publish a copy, without the union. `unawaited` begins to write the data and waits for nothing."""
 
 import os
 
 from recording import sync_file_range
 
-SIZES = (100, 5 << 10, 70 << 10, 100, 5 << 10, 70 << 10, 100, 1 << 20)
+SIZES = (100, 5 << 10, 70 << 10, 100, 5 << 10, 70 << 10, 100, 300 << 10)
 METHODS = ("fdatasync", "sync_file_range", "unawaited", "nothing")
 LINE = 64
 

@@ -61,6 +61,7 @@ class FileSystem:
             file.truncate(self.size << 20)
         force = {"ext4": "-F", "xfs": "-f", "btrfs": "-f"}[self.kind]
         run(f"mkfs.{self.kind}", "-q", force, *self.make, path)
+        run("fallocate", "--dig-holes", path)
 
     @contextlib.contextmanager
     def mounted(self, image, folder, flags=0):
