@@ -30,7 +30,6 @@ SYSTEMS = [
     FileSystem("ext4-nodelalloc", "ext4", options="commit=1,nodelalloc"),
     FileSystem("ext4-data-journal", "ext4", options="commit=1,data=journal"),
     FileSystem("ext4-async-commit", "ext4", options="commit=1,data=writeback,journal_async_commit"),
-    FileSystem("ext4-inline-data", "ext4", make=["-O", "inline_data"], options="commit=1"),
     FileSystem("ext4-no-journal", "ext4", make=["-O", "^has_journal"], journal=False),
     FileSystem("btrfs", "btrfs", options="commit=1"),
 ]
