@@ -1,8 +1,8 @@
-// A file system of two files for scripts/test-power-cut. `disk` is the image of a disk; every write and
-// every flush of it is appended to a log. What is written to `mark` is noted in the log too. As disks do, it
+// A file system for scripts/test-power-cut. Its files `disk0`, `disk1` are images of disks; every write and
+// every flush of them is appended to a log. What is written to `mark` is noted in the log too. As disks do, it
 // takes a while for a write, answers in another order than it was asked, and flushes only what it has
 // answered: a write is in the log when it is answered, a flush when it comes.
-//   disk IMAGE LOG MOUNTPOINT SEED      prints `ready`; ends with its mount or with standard input
+//   disk LOG MOUNTPOINT SEED IMAGE [IMAGE]     prints `ready`; ends with its mount or with standard input
 #define FUSE_USE_VERSION 35
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,10 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DISK = 2, MARK = 3, MOST_PENDING = 32 };
+enum { MARK = 2, DISK = 3, MOST_DISKS = 2, MOST_PENDING = 32 };
 
 struct record {
-  uint32_t kind; // 'W', 'F' or 'M'
+  uint16_t kind; // 'W', 'F' or 'M'
+  uint16_t disk;
   uint32_t length;
   uint64_t offset;
 };
@@ -29,12 +30,14 @@ struct record {
 // A write that is not yet answered.
 struct pending {
   fuse_req_t request;
+  unsigned disk;
   char *data;
   size_t size;
   off_t offset;
 };
 
-static int image, logged;
+static int images[MOST_DISKS], logged;
+static unsigned disk_count;
 static struct pending pending[MOST_PENDING];
 static unsigned pending_count;
 static uint64_t random_state;
@@ -44,8 +47,8 @@ static void fail(const char *what) {
   exit(1);
 }
 
-static void append(uint32_t kind, const char *data, size_t length, off_t offset) {
-  struct record record = {kind, (uint32_t)length, (uint64_t)offset};
+static void append(char kind, unsigned disk, const char *data, size_t length, off_t offset) {
+  struct record record = {(uint16_t)kind, (uint16_t)disk, (uint32_t)length, (uint64_t)offset};
   struct iovec parts[] = {{&record, sizeof record}, {(void *)data, length}};
   if (writev(logged, parts, 2) != (ssize_t)(sizeof record + length)) fail("the log");
 }
@@ -59,8 +62,8 @@ static void answer_one(void) {
   unsigned index = random_below(pending_count);
   struct pending done = pending[index];
   pending[index] = pending[--pending_count];
-  if (pwrite(image, done.data, done.size, done.offset) == (ssize_t)done.size) {
-    append('W', done.data, done.size, done.offset);
+  if (pwrite(images[done.disk], done.data, done.size, done.offset) == (ssize_t)done.size) {
+    append('W', done.disk, done.data, done.size, done.offset);
     fuse_reply_write(done.request, done.size);
   } else {
     fuse_reply_err(done.request, EIO);
@@ -73,9 +76,9 @@ static int attributes(fuse_ino_t node, struct stat *result) {
   result->st_ino = node;
   result->st_nlink = 1;
   result->st_mode = node == FUSE_ROOT_ID ? S_IFDIR | 0700 : S_IFREG | 0600;
-  if (node != DISK) return 0;
+  if (node < DISK) return 0;
   struct stat own;
-  if (fstat(image, &own) != 0) return errno;
+  if (fstat(images[node - DISK], &own) != 0) return errno;
   result->st_size = own.st_size;
   return 0;
 }
@@ -83,7 +86,9 @@ static int attributes(fuse_ino_t node, struct stat *result) {
 static void look_up(fuse_req_t request, fuse_ino_t parent, const char *name) {
   struct fuse_entry_param entry = {.attr_timeout = 1, .entry_timeout = 1};
   if (parent == FUSE_ROOT_ID) {
-    entry.ino = !strcmp(name, "disk") ? DISK : !strcmp(name, "mark") ? MARK : 0;
+    if (!strcmp(name, "mark")) entry.ino = MARK;
+    if (!strcmp(name, "disk0")) entry.ino = DISK;
+    if (!strcmp(name, "disk1") && disk_count > 1) entry.ino = DISK + 1;
   }
   if (entry.ino == 0) {
     fuse_reply_err(request, ENOENT);
@@ -110,7 +115,7 @@ static void read_file(
   fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *file) {
   (void)file;
   char *data = malloc(size);
-  ssize_t count = data && node == DISK ? pread(image, data, size, offset) : -1;
+  ssize_t count = data && node >= DISK ? pread(images[node - DISK], data, size, offset) : -1;
   count < 0 ? fuse_reply_err(request, EIO) : fuse_reply_buf(request, data, (size_t)count);
   free(data);
 }
@@ -120,7 +125,7 @@ static void write_file(
   struct fuse_file_info *file) {
   (void)file;
   if (node == MARK) {
-    append('M', data, size, offset);
+    append('M', 0, data, size, offset);
     fuse_reply_write(request, size);
     return;
   }
@@ -131,13 +136,13 @@ static void write_file(
   }
   memcpy(copy, data, size);
   if (pending_count == MOST_PENDING) answer_one();
-  pending[pending_count++] = (struct pending){request, copy, size, offset};
+  pending[pending_count++] = (struct pending){request, (unsigned)node - DISK, copy, size, offset};
 }
 
 static void flush_disk(
   fuse_req_t request, fuse_ino_t node, int data_only, struct fuse_file_info *file) {
   (void)data_only, (void)file;
-  if (node == DISK) append('F', NULL, 0, 0);
+  if (node >= DISK) append('F', (unsigned)node - DISK, NULL, 0, 0);
   fuse_reply_err(request, 0);
 }
 
@@ -151,19 +156,22 @@ static const struct fuse_lowlevel_ops operations = {
 };
 
 int main(int count, char **words) {
-  if (count != 5) {
-    fputs("usage: disk IMAGE LOG MOUNTPOINT SEED\n", stderr);
+  if (count < 5 || count > 4 + MOST_DISKS) {
+    fputs("usage: disk LOG MOUNTPOINT SEED IMAGE [IMAGE]\n", stderr);
     return 2;
   }
-  random_state = strtoull(words[4], NULL, 10);
-  image = open(words[1], O_RDWR | O_CLOEXEC);
-  if (image < 0) fail(words[1]);
-  logged = open(words[2], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-  if (logged < 0) fail(words[2]);
+  logged = open(words[1], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+  if (logged < 0) fail(words[1]);
+  random_state = strtoull(words[3], NULL, 10);
+  for (char **path = words + 4; *path; path++) {
+    int image = open(*path, O_RDWR | O_CLOEXEC);
+    if (image < 0) fail(*path);
+    images[disk_count++] = image;
+  }
   char *own[] = {"disk", "-o", "fsname=power-cut", NULL};
   struct fuse_args arguments = FUSE_ARGS_INIT(3, own);
   struct fuse_session *session = fuse_session_new(&arguments, &operations, sizeof operations, NULL);
-  if (!session || fuse_session_mount(session, words[3]) != 0) return 1;
+  if (!session || fuse_session_mount(session, words[2]) != 0) return 1;
   puts("ready");
   fflush(stdout);
   struct pollfd events[] = {{fuse_session_fd(session), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};

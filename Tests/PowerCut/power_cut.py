@@ -30,6 +30,7 @@ SYSTEMS = [
     FileSystem("ext4-nodelalloc", "ext4", options="commit=1,nodelalloc"),
     FileSystem("ext4-data-journal", "ext4", options="commit=1,data=journal"),
     FileSystem("ext4-async-commit", "ext4", options="commit=1,data=writeback,journal_async_commit"),
+    FileSystem("ext4-journal-apart", "ext4", options="commit=1", apart=True),
     FileSystem("ext4-no-journal", "ext4", make=["-O", "^has_journal"], journal=False),
     FileSystem("btrfs", "btrfs", options="commit=1"),
 ]
@@ -77,17 +78,18 @@ class Trial:
         self.words, self.system, self.report = words, system, report
         self.work = f"{words.work}/{system.name}"
         self.initial, self.mounted = f"{self.work}/initial.img", f"{self.work}/after"
+        self.images = system.paths(f"{self.work}/cut.img")
         os.makedirs(self.mounted)
 
     def record(self, work):
         """Makes a file system, prepares it, and records the work."""
         self.system.create(self.initial)
-        with self.system.mounted(self.initial, self.mounted):
+        with self.system.mounted(self.system.paths(self.initial), self.mounted):
             work.prepare(self.mounted)
         with Recording(self.words.disk, self.system, self.work, self.initial, self.words.seed) as recording:
             self.flushes(recording)
-            with recording.committing():
-                work.run(recording.folder, recording.mark)
+            with recording.committing() as committer:
+                work.run(recording.folder, recording.mark, committer.step)
         return Log(f"{self.work}/log")
 
     def flushes(self, recording):
@@ -106,11 +108,11 @@ class Trial:
         if "F" not in kinds.lstrip("F") or "W" not in kinds:
             raise RuntimeError(f"{self.system.name}: an fsync has not arrived as a flush: {kinds}")
         rng = random.Random(f"{self.words.seed} {self.system.name} {name}")
-        cuts, bad, details = log.cuts(count, rng), 0, []
-        for cut, image in log.images(self.initial, self.work, cuts):
+        cuts, bad, details = log.cuts(len(self.images), count, rng), 0, []
+        for cut in log.images(self.system.paths(self.initial), self.images, cuts):
             if self.words.keep:
-                copy_sparse(image, f"{self.work}/kept.img")
-            wrong = self.look(work, cut, image)
+                copy_sparse(self.images[0], f"{self.work}/kept.img")
+            wrong = self.look(work, cut)
             if not wrong:
                 continue
             bad += 1
@@ -121,9 +123,9 @@ class Trial:
                     f"{self.work}/kept.img", f"{self.words.keep}/{self.system.name}-{name}.img")
         return len(cuts), bad, details
 
-    def look(self, work, cut, image):
+    def look(self, work, cut):
         try:
-            with self.system.mounted(image, self.mounted):
+            with self.system.mounted(self.images, self.mounted):
                 return work.verify(self.mounted, cut.marks)
         except (OSError, RuntimeError) as error:
             return [str(error).splitlines()[0]]

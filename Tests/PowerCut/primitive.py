@@ -26,7 +26,7 @@ class Primitive:
     def prepare(self, folder):
         os.mkdir(f"{folder}/files")
 
-    def run(self, folder, mark):
+    def run(self, folder, mark, step):
         mark("begin")
         directory = os.open(f"{folder}/files", os.O_RDONLY | os.O_DIRECTORY)
         for number, data in enumerate(self.contents):
@@ -43,6 +43,7 @@ class Primitive:
                 sync_file_range(file, 2)
             os.link(f"/proc/self/fd/{file}", f"{number}", dst_dir_fd=directory)
             os.close(file)
+            step()
         mark("end")
         os.close(directory)
 

@@ -302,7 +302,7 @@ class Workload:
             # Whose parents are on the top branch already, so that they last as long as the files.
             os.makedirs(os.path.dirname(f"{disk}/top/{change.name}"), exist_ok=True)
 
-    def run(self, disk, mark):
+    def run(self, disk, mark, step):
         said = self.union.begin(disk)
         if said:
             raise RuntimeError(f"the union does not mount: {said}")
@@ -310,6 +310,7 @@ class Workload:
             mark("begin")
             for change in self.changes:
                 change.act(self.union.mount, mark)
+                step()
             mark("end")
         finally:
             said = self.union.end()
