@@ -158,7 +158,7 @@ class Trial:
                 shutil.rmtree(folder, ignore_errors=True)
                 os.makedirs(folder)
             union = Union(self.words.binary, options, elsewhere, mount)
-            work = Workload(union, rounds, self.words.seed, self.system.journal)
+            work = Workload(union, rounds, self.words.seed, self.system.ordered)
             cuts, bad, details = self.cut(f"union-{flushed}", work, count)
             text += f": {bad} of {cuts} cuts show a wrong file"
             self.judge("fdatasync" if flushed else "nothing", text, bad, details)

@@ -57,6 +57,8 @@ class FileSystem:
                  apart=False):
         self.name, self.kind, self.make, self.options = name, kind, list(make), options
         self.size, self.journal = size, journal
+        # Whether a name is never on the disk before one that was made or taken away earlier.
+        self.ordered = journal and kind != "btrfs"
         # Whether the journal is on a disk of its own, the second one.
         self.apart = apart
 

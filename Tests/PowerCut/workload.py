@@ -235,7 +235,9 @@ class RenameDirectory(Change):
         wrong = []
         for name in names:
             for file in self.files:
-                wrong += file.whole(mount, name + file.name[len(self.name):])
+                path = name + file.name[len(self.name):]
+                if self.ordered or status(f"{mount}/{path}"):
+                    wrong += file.whole(mount, path)
         return wrong
 
 
@@ -276,7 +278,7 @@ class Union:
 class Workload:
     """Some rounds of all kinds of changes, in an order that follows from the seed."""
 
-    def __init__(self, union, rounds, seed, journal):
+    def __init__(self, union, rounds, seed, ordered):
         self.union, self.changes = union, []
         rng = random.Random(f"workload {seed}")
         for turn in range(rounds):
@@ -290,7 +292,7 @@ class Workload:
                 RenameDirectory(f"{place}/d{turn}/directory", 0) for place in ("low", "away")]
             rng.shuffle(changes)
             for change in changes:
-                change.ordered = journal
+                change.ordered = ordered
             self.changes += changes
 
     def prepare(self, disk):
