@@ -8,13 +8,17 @@ import UnionCore
   struct Kind: Sendable, CustomTestStringConvertible {
     let program: String
     var options: [String] = []
+    var mounted = "loop"
     let isKept: Bool
-    var testDescription: String { ([program] + options).joined(separator: " ") }
+    var testDescription: String { ([program] + options + [mounted]).joined(separator: " ") }
   }
 
   static let kinds = [
     Kind(program: "mkfs.ext4", isKept: true),
     Kind(program: "mkfs.ext4", options: ["-O", "^has_journal"], isKept: false),
+    Kind(program: "mkfs.ext4", mounted: "loop,data=writeback", isKept: true),
+    Kind(
+      program: "mkfs.ext4", mounted: "loop,data=writeback,journal_async_commit", isKept: false),
     Kind(program: "mkfs.xfs", isKept: true),
     Kind(program: "mkfs.btrfs", isKept: false),
   ].filter { has(program: $0.program) }
@@ -25,7 +29,7 @@ import UnionCore
       try image.write("")
       try image.truncate(400 << 20)
       _ = try run([kind.program, "-q"] + kind.options + ["\(image)"])
-      try shell("mount", "-o", "loop", "\(image)", "\(u.top)")
+      try shell("mount", "-o", kind.mounted, "\(image)", "\(u.top)")
       defer { try? u.top.umount(lazily: true) }
       #expect(try isKept(by: u.top) == kind.isKept)
       // What is copied up there is whole.

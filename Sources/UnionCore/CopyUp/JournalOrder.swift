@@ -12,7 +12,7 @@ internal import SystemPackage
 ///
 /// - ext4: `ext4_end_bio` leaves the end of the pages' writeback to the conversion of their extents.
 ///   With a journal inside the file system only: without one nothing is in order, and an external one's
-///   commit does not flush the file's device.
+///   commit does not flush the file's device; and not with `journal_async_commit`.
 /// - XFS: `xfs_end_ioend` the same; its log is always written in order.
 /// - Not btrfs: its extents come after the end of the pages' writeback.
 public enum JournalOrder {
@@ -30,13 +30,27 @@ public enum JournalOrder {
     }
   }
 
-  /// The kernel names a journal inside a file system after its device and inode 8.
+  /// The kernel names a journal inside a file system after its device and inode 8, and tells how the file
+  /// system is mounted. With `journal_async_commit` a commit does not wait for what comes before it.
   private static func hasOwnJournal(_ descriptor: CInt) -> Bool {
     guard let status = try? FileSystemCall.status(of: descriptor) else { return false }
     let device = DeviceNumber(combined: status.device)
-    guard let link = ProcessTable.link(FilePath("/sys/dev/block/\(device.major):\(device.minor)")),
-      let name = link.lastComponent?.string
+    let path = FilePath("/sys/dev/block/\(device.major):\(device.minor)")
+    guard let name = ProcessTable.link(path)?.lastComponent?.string,
+      (try? FileSystemCall.status(following: "/proc/fs/jbd2/\(name)-8")) != nil,
+      let options = try? text(of: "/proc/fs/ext4/\(name)/options")
     else { return false }
-    return (try? FileSystemCall.status(following: "/proc/fs/jbd2/\(name)-8")) != nil
+    return !options.split(separator: "\n").contains("journal_async_commit")
+  }
+
+  /// A file of /proc.
+  private static func text(of path: String) throws(Errno) -> String {
+    let file = try FileSystemCall.open(path: path, OpenFlag.readOnly)
+    defer { FileSystemCall.close(file) }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = try bytes.withMutableBytes { room throws(Errno) in
+      try FileSystemCall.read(file, into: room, at: 0)
+    }
+    return String(decoding: bytes[..<count], as: UTF8.self)
   }
 }
