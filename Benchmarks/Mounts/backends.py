@@ -1,11 +1,13 @@
 """The unions that are compared: how each is mounted, and what it cannot do."""
 
 import dataclasses
+import fcntl
 import os
 import pathlib
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import time
 
@@ -16,6 +18,8 @@ OURS, PEER, KERNEL, PLAIN = "ours", "peer", "kernel", "plain"
 LAYERS, LOWER_CHANGES, SERVER, READ_ONLY = "layers", "lower changes", "server", "read-only mounts"
 ALL = frozenset({LAYERS, LOWER_CHANGES, SERVER, READ_ONLY})
 READY_SECONDS = 60
+# Sources/UnionCore/Names/FaultProtocol.swift.
+ASK_FAULTS, ROUND_TRIPS = 3 << 30 | 16 << 16 | 0x75 << 8 | 2, 4
 
 
 class MountFailed(Exception):
@@ -169,8 +173,10 @@ class Mounted:
         extra = self.user.words() if self.backend.as_user else {}
         with log, open("/proc/self/mountinfo", "rb") as table:
             start = time.monotonic()
+            # With it our server tells how many requests were waited for.
+            environment = {**os.environ, "UNIONFS_SWIFT_TEST_FAULTS": "1"}
             process = subprocess.Popen(
-                [str(word) for word in words], cwd=self.scene.stack(self.backend.layer_format),
+                [str(word) for word in words], env=environment, cwd=self.scene.stack(self.backend.layer_format),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **extra)
             self.server = process
             self.wait_until_ready(table)
@@ -220,6 +226,17 @@ class Mounted:
                 if line.startswith(field + ":"):
                     return int(line.split()[1]) * 1024
         return None
+
+    def requests(self):
+        """How many requests callers have waited for, but for this one; None where nobody counts."""
+        if self.backend.kind != OURS or self.backend.as_user:
+            return None
+        root = os.open(self.mnt, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            answer = fcntl.ioctl(root, ASK_FAULTS, struct.pack("<IIQ", ROUND_TRIPS, 0, 0))
+        finally:
+            os.close(root)
+        return struct.unpack("<IIQ", answer)[2] - 1
 
     # --- The end ------------------------------------------------------------------------------------
 

@@ -142,6 +142,18 @@ static void absent_command(char **words, struct result *result) {
   stop();
 }
 
+// A request to the server and its answer, and next to nothing else.
+static void ask_command(char **words, struct result *result) {
+  uint64_t count = number(words[1]);
+  struct statx st;
+  start();
+  for (; result->count < count; result->count++) {
+    if (statx(AT_FDCWD, words[0], AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) != 0)
+      failed("statx", words[0]);
+  }
+  stop();
+}
+
 // What a program does that commits an image: lstat, one xattr asked for, the list of all.
 static void xattrs_command(char **words, struct result *result) {
   uint64_t count = 0;
@@ -362,6 +374,7 @@ static const struct {
 } commands[] = {
   {"walk", "DIRECTORY PROCESSES", 2, walk_command},
   {"absent", "LIST ROOT", 2, absent_command},
+  {"ask", "PATH COUNT", 2, ask_command},
   {"xattrs", "LIST ROOT", 2, xattrs_command},
   {"small", "LIST ROOT", 2, small_command},
   {"create", "DIRECTORY COUNT", 2, create_command},

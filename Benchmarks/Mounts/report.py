@@ -21,6 +21,7 @@ class Cell:
     peak: int | None
     unit: str
     errors: int
+    requests: float | None = None
 
     @property
     def is_number(self):
@@ -68,11 +69,16 @@ def cells(kept):
 
 def cell(group):
     good = [sample for sample in group if not sample["error"]]
-    cpu = [sample["server_cpu"] for sample in good if sample["server_cpu"] is not None]
     peak = [sample["peak"] for sample in good if sample["peak"] is not None]
     return Cell(
-        [sample["value"] for sample in good], statistics.median(cpu) if cpu else None,
-        max(peak, default=None), group[0]["unit"], len(group) - len(good))
+        [sample["value"] for sample in good], middle(good, "server_cpu"),
+        max(peak, default=None), group[0]["unit"], len(group) - len(good), middle(good, "requests"))
+
+
+def middle(samples, field):
+    """The median of what samples have of a field; None where none has it."""
+    values = [sample[field] for sample in samples if sample.get(field) is not None]
+    return statistics.median(values) if values else None
 
 
 def best_peer(kept, table, row):
@@ -160,8 +166,23 @@ def server_text(found):
 def target_table(kept, table):
     found = targets.lines(
         kept["rows"], table, lambda row: best_peer(kept, table, row), quantity)
-    heads = ["", "backend", f"÷ {OVERLAY} (aimed at)", "÷ best peer (aimed at)"]
+    heads = ["", "backend", f"÷ {OVERLAY} (aimed at)", "÷ best peer (aimed at)", "÷ floor"]
     return markdown_table(heads, found) if found else ""
+
+
+def request_table(kept, table):
+    """How many requests the work takes on a mount, and what that comes to."""
+    lines = []
+    for row in kept["rows"]:
+        ours, overlay = (table.get((row["work"], row["label"], name)) for name in (SUBJECT, OVERLAY))
+        floor = targets.floor(table, ours, overlay)
+        if floor is None or row["work"] == "ask":
+            continue
+        lines.append([
+            row["title"], f"{ours.requests:,.0f}", quantity(overlay.median, "s"), quantity(floor, "s"),
+            quantity(ours.median, "s"), f"{ours.median / floor:.2f}"])
+    return markdown_table(
+        ["", "requests", OVERLAY, "floor", SUBJECT, f"{SUBJECT} ÷ floor"], lines) if lines else ""
 
 
 def about_text(about):
@@ -200,6 +221,13 @@ def document(kept, pictures, prefix=""):
         parts.append(time_table(kept, table, group))
         parts += [f"![{picture.stem}]({prefix}{picture.name})\n"
                   for picture in pictures.get(group, [])]
+    if requests := request_table(kept, table):
+        trip = quantity(table["ask", "ask", SUBJECT].median, "s")
+        parts += ["### Requests and the floor\n",
+                  "Requests that a caller waited for on a mount of root's, counted by the server. The floor is "
+                  f"what {OVERLAY} takes and, for each request, the {trip} of one that does next to nothing; "
+                  "below 1 is what does less than overlayfs, or has several requests under way at once.\n",
+                  requests]
     parts.append("### Processor time and peak memory of the servers\n")
     parts.append(server_table(kept, table))
     return "\n".join(parts)

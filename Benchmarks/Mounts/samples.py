@@ -57,6 +57,7 @@ class Sample:
     server_cpu: float | None = None
     client_cpu: float | None = None
     peak: int | None = None
+    requests: int | None = None
     error: str | None = None
 
 
@@ -84,18 +85,21 @@ class Session:
         user = self.mounted.user if self.mounted.backend.as_user else None
         return self.client(*words, user=user)
 
-    def time(self, label, *words):
-        """The client; its seconds are the sample."""
-        before = self.mounted.cpu()
+    def time(self, label, *words, per=1):
+        """The client; its seconds, for each of so many things, are the sample."""
+        asked, before = self.mounted.requests(), self.mounted.cpu()
         result = self.run(*words)
         cpu = None if before is None else self.mounted.cpu() - before
-        self.record(label, result["seconds"], "s", cpu, result["user"] + result["system"])
+        # The first question is one of them by now.
+        requests = None if asked is None else self.mounted.requests() - asked - 1
+        self.record(
+            label, result["seconds"] / per, "s", cpu, result["user"] + result["system"], requests)
         return result
 
-    def record(self, label, value, unit="s", server_cpu=None, client_cpu=None):
+    def record(self, label, value, unit="s", server_cpu=None, client_cpu=None, requests=None):
         self.samples.append(Sample(
             self.number, self.mounted.backend.name, self.work.name, label, value, unit, server_cpu,
-            client_cpu))
+            client_cpu, requests=requests))
 
     def same(self, what, found, expected):
         """Fails the sample where a result is not what it must be."""

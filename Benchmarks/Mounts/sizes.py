@@ -19,6 +19,7 @@ class Sizes:
     created: int = 5_000
     unlinked: int = 5_000
     absent: int = 20_000
+    asked: int = 50_000
     small: int = 5_000
     moved: int = 20
     renames: int = 2_000

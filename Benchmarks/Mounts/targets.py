@@ -68,6 +68,15 @@ def ratio(ours, other):
     return ours.median / other.median if usable else None
 
 
+def floor(table, ours, overlay, subject="root"):
+    """What overlayfs takes and the requests by themselves, in seconds; None where one is not known."""
+    trip = table.get(("ask", "ask", subject))
+    usable = all(one and one.is_number for one in (ours, overlay, trip))
+    if not usable or ours.unit != "s" or ours.requests is None:
+        return None
+    return overlay.median + ours.requests * trip.median
+
+
 def lines(rows, table, best_peer, quantity):
     """The table's lines: what, on which backend, the two ratios with what is aimed at."""
     titles = {(row["work"], row["label"]): row for row in rows}
@@ -78,22 +87,25 @@ def lines(rows, table, best_peer, quantity):
         if row is None or ours is None or not ours.is_number:
             continue
         overlay = table.get((target.work, target.label, "overlay"))
+        least = floor(table, ours, overlay, target.subject)
         found.append([
             row["title"], target.subject, verdict(ratio(ours, overlay), target.overlay),
-            verdict(ratio(ours, best_peer(row)), target.peer)])
+            verdict(ratio(ours, best_peer(row)), target.peer),
+            f"{ours.median / least:.2f}" if least else ""])
     deep, flat = (table.get((work, "walk", "root")) for work in DEPTHS)
     if (value := ratio(deep, flat)) is not None:
-        found.append(["first walk, 128 layers to 1", "root", f"to its own: {verdict(value, DEPTH)}", ""])
+        found.append(["first walk, 128 layers to 1", "root", f"to its own: {verdict(value, DEPTH)}", "",
+                      ""])
     mount = table.get(("depth-128", "mount", "root"))
     if mount and mount.is_number:
         text = quantity(mount.median, "s")
         found.append(["mount 128 layers", "root", f"{text if mount.median <= MOUNT else f'**{text}**'} "
-                      f"({quantity(MOUNT, 's')})", ""])
+                      f"({quantity(MOUNT, 's')})", "", ""])
     resident = table.get(("memory", "resident", "root"))
     if resident and resident.is_number:
         text = quantity(resident.median, "B")
         peer = best_peer(titles["memory", "resident"])
         found.append(["resident memory per known file", "root",
                       f"{text if resident.median <= RESIDENT else f'**{text}**'} ({RESIDENT} B)",
-                      verdict(ratio(resident, peer), RESIDENT_PEER)])
+                      verdict(ratio(resident, peer), RESIDENT_PEER), ""])
     return found

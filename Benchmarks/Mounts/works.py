@@ -71,6 +71,12 @@ def names(catalogue, sizes):
         got = s.time("four", "walk", s.path("tree"), 4)
         s.same("names", got["count"], s.facts["entries"])
 
+    @work("ask", NAMES, "tree", {"ask": "a forced statx: one request, and next to nothing else"})
+    def ask(s):
+        # Before it is known that one caller asks, the server is not yet on its core.
+        s.run("ask", s.mounted.mnt, sizes.asked // 10)
+        s.time("ask", "ask", s.mounted.mnt, sizes.asked, per=sizes.asked)
+
     @work("absent", NAMES, "tree", {
         "first": "lstat of missing names, first", "second": "the same names again"})
     def absent(s):
