@@ -3,7 +3,7 @@ public import SystemCalls
 /// Makes a directory's index from the listings of its branches, top first. The rule of `resolve`,
 /// for all names at once; no I/O of its own.
 public struct Merge {
-  private var index = NameIndex()
+  private var index = NameIndex(growing: ())
   private var branch: UInt16 = 0
   private var isTop = false
   private var honoursWhiteouts = false
@@ -37,8 +37,7 @@ public struct Merge {
   ) {
     let hash = bytes.nameHash
     guard let position = index.find(bytes, hash: hash) else {
-      let position = index.append(bytes, hash: hash)
-      index.update(position) {
+      index.append(bytes, hash: hash) {
         $0.branch = branch
         $0.type = type
         $0.inode = inode
@@ -134,8 +133,7 @@ public struct Merge {
         index.update(position) { $0.flags.insert(.dead) }
       }
     }
-    for (position, branches) in merges { index.setBranches(position, branches) }
-    index.finish(directories: directories)
+    index.finish(directories: directories, merges: merges)
     return index
   }
 }

@@ -1,21 +1,32 @@
 public import SystemCalls
 
-/// One name of a merged directory.
+/// One name of a merged directory: 16 bytes. Its bytes are in the index's storage, behind those of the entry
+/// before; the branches of a directory that several hold are in the index's `merges`.
 public struct IndexEntry: Sendable {
   /// The number that stat and readdir show for the topmost entry.
   public var inode: UInt64
   /// Where the name's bytes begin in the index's storage.
-  var nameOffset: UInt32
-  var hash: UInt32
-  /// For a directory that several branches hold: where they begin in the index's list of merges.
-  var merge: Int32 = -1
+  let nameOffset: UInt32
   /// The union's index of the branch that holds the topmost entry; `none` where nothing shows.
-  public var branch: UInt16
-  var nameCount: UInt8
-  public var type: FileKind
+  public var branch = Self.none
+  /// `type` in the low four bits, `lowerType` in the high ones.
+  private var types: UInt8 = 0
+  var flags: Flags = []
+
+  init(nameOffset: UInt32) {
+    inode = 0
+    self.nameOffset = nameOffset
+  }
+
+  public var type: FileKind {
+    get { FileKind(rawValue: types & 15) ?? .unknown }
+    set { types = types & 0xF0 | newValue.rawValue }
+  }
   /// The type of what a branch below the top one shows of this name, `unknown` for nothing.
-  public var lowerType: FileKind
-  var flags: Flags
+  public var lowerType: FileKind {
+    get { FileKind(rawValue: types >> 4) ?? .unknown }
+    set { types = types & 0x0F | newValue.rawValue << 4 }
+  }
 
   struct Flags: OptionSet, Sendable {
     let rawValue: UInt8
@@ -31,6 +42,8 @@ public struct IndexEntry: Sendable {
     static let broken = Flags(rawValue: 16)
     /// The top branch holds a whiteout in the name's place.
     static let topWhiteoutInPlace = Flags(rawValue: 32)
+    /// A directory that several branches hold.
+    static let merges = Flags(rawValue: 64)
   }
 
   public static let none = UInt16.max
@@ -65,55 +78,47 @@ public struct IndexEntry: Sendable {
 /// Values share their storage until one changes, so that an open directory's snapshot is free.
 public struct NameIndex: Sendable {
   public private(set) var entries: [IndexEntry] = []
+  /// In the order of the entries, each ended by NUL.
   private var names: [CChar] = []
-  /// Branch indexes; a run for each merged directory, ended by `IndexEntry.none`.
-  private var merges: [UInt16] = []
-  /// Open addressing by hash: the entry's position + 1, 0 for free.
-  private var slots: [UInt32] = []
+  /// Branch indexes, top first, for the position of each merged directory.
+  private var merges: [Int: [UInt16]] = [:]
+  /// Positions + 1, by the hash of the name.
+  private var slots = HashSlots(capacity: 0)
+  /// Of the entries' names, while the index is being made; later they are told by the names.
+  private var hashes: [UInt32]?
   /// Visible directories, for link counts.
   public private(set) var directoryCount = 0
 
   public init() {}
 
+  /// An index that is being made, until `finish`.
+  init(growing: Void) { hashes = [] }
+
   // MARK: Searching
 
   /// The position of a name's entry, visible or not; nil where there is none.
   public func find(_ bytes: UnsafeBufferPointer<CChar>, hash: UInt32) -> Int? {
-    guard !slots.isEmpty else { return nil }
-    let mask = slots.count - 1
-    var slot = Int(hash) & mask
-    while slots[slot] != 0 {
-      let position = Int(slots[slot]) - 1
-      if entries[position].hash == hash, isNamed(position, bytes) {
-        return entries[position].flags.contains(.dead) ? nil : position
-      }
-      slot = (slot + 1) & mask
-    }
-    return nil
+    guard let position = findAny(bytes, hash: hash) else { return nil }
+    return entries[position].flags.contains(.dead) ? nil : position
   }
 
   public func find(_ name: Name) -> Int? { find(name.bytes, hash: name.hash) }
 
-  private func isNamed(_ position: Int, _ bytes: UnsafeBufferPointer<CChar>) -> Bool {
-    let entry = entries[position]
-    guard Int(entry.nameCount) == bytes.count else { return false }
-    let start = Int(entry.nameOffset)
-    for index in 0..<bytes.count where names[start + index] != bytes[index] { return false }
-    return true
+  /// The same, dead ones too.
+  private func findAny(_ bytes: UnsafeBufferPointer<CChar>, hash: UInt32) -> Int? {
+    let number = slots.find(hash) { number in
+      withName(of: Int(number) - 1) { $0.hasBytes(of: bytes) }
+    }
+    return number.map { Int($0) - 1 }
   }
 
-  private mutating func rebuildSlots() {
-    var capacity = 16
-    while capacity * 5 < entries.count * 8 { capacity *= 2 }
-    slots = [UInt32](repeating: 0, count: capacity)
-    for position in entries.indices { place(position) }
-  }
-
-  private mutating func place(_ position: Int) {
-    let mask = slots.count - 1
-    var slot = Int(entries[position].hash) & mask
-    while slots[slot] != 0 { slot = (slot + 1) & mask }
-    slots[slot] = UInt32(position) + 1
+  /// Makes the table of hashes anew, for as many entries as it shall have room for.
+  private mutating func rebuildSlots(for count: Int) {
+    let capacity = HashSlots.capacity(for: count)
+    slots = HashSlots(capacity: capacity, numbersTo: entries.count) { number in
+      let position = Int(number) - 1
+      return hashes?[position] ?? withName(of: position) { $0.nameHash }
+    }
   }
 
   // MARK: Reading
@@ -122,24 +127,25 @@ public struct NameIndex: Sendable {
   public func withName<Result>(
     of position: Int, _ body: (UnsafeBufferPointer<CChar>) -> Result
   ) -> Result {
-    let entry = entries[position]
+    let start = entries[position].nameOffset
+    let isLast = position + 1 == entries.count
+    let next = isLast ? UInt32(truncatingIfNeeded: names.count) : entries[position + 1].nameOffset
     return names.withUnsafeBufferPointer {
-      let start = Int(entry.nameOffset)
-      return body(UnsafeBufferPointer(rebasing: $0[start..<start + Int(entry.nameCount)]))
+      body(UnsafeBufferPointer(rebasing: $0[Int(start)..<Int(start) + Int(next &- start) - 1]))
     }
+  }
+
+  /// Bytes of storage, without what merges.
+  var storage: Int {
+    entries.capacity * MemoryLayout<IndexEntry>.stride + names.capacity + slots.capacity * 4
+      + (hashes?.capacity ?? 0) * 4
   }
 
   /// The branches that merge into a directory, top first.
   public func branches(of position: Int) -> [UInt16] {
     let entry = entries[position]
-    guard entry.merge >= 0 else { return [entry.branch] }
-    var list: [UInt16] = []
-    var at = Int(entry.merge)
-    while merges[at] != IndexEntry.none {
-      list.append(merges[at])
-      at += 1
-    }
-    return list
+    guard entry.flags.contains(.merges) else { return [entry.branch] }
+    return merges[position] ?? [entry.branch]
   }
 
   /// Whether no name is visible.
@@ -149,20 +155,21 @@ public struct NameIndex: Sendable {
 
   /// A new entry; the name must not be there.
   @discardableResult
-  mutating func append(_ bytes: UnsafeBufferPointer<CChar>, hash: UInt32) -> Int {
-    let offset = names.count
+  mutating func append(
+    _ bytes: UnsafeBufferPointer<CChar>, hash: UInt32, _ fill: (inout IndexEntry) -> Void = { _ in }
+  ) -> Int {
+    let position = entries.count
+    var entry = IndexEntry(nameOffset: UInt32(truncatingIfNeeded: names.count))
+    fill(&entry)
+    entries.append(entry)
     names.append(contentsOf: bytes)
     names.append(0)
-    entries.append(
-      IndexEntry(
-        inode: 0, nameOffset: UInt32(truncatingIfNeeded: offset), hash: hash,
-        branch: IndexEntry.none, nameCount: UInt8(truncatingIfNeeded: bytes.count), type: .unknown,
-        lowerType: .unknown, flags: []))
-    let position = entries.count - 1
-    if slots.isEmpty || entries.count * 8 > slots.count * 5 {
-      rebuildSlots()
+    hashes?.append(hash)
+    let number = UInt32(truncatingIfNeeded: position) + 1
+    if slots.hasRoom(for: number) {
+      slots.insert(number, hash)
     } else {
-      place(position)
+      rebuildSlots(for: max((hashes == nil ? 2 : 4) * entries.count, 12))
     }
     return position
   }
@@ -182,19 +189,9 @@ public struct NameIndex: Sendable {
 
   /// A dead entry of the name is used again, so that listings in progress do not see it twice.
   private mutating func revive(_ bytes: UnsafeBufferPointer<CChar>, hash: UInt32) -> Int {
-    if !slots.isEmpty {
-      let mask = slots.count - 1
-      var slot = Int(hash) & mask
-      while slots[slot] != 0 {
-        let position = Int(slots[slot]) - 1
-        if entries[position].hash == hash, isNamed(position, bytes) {
-          entries[position].flags.remove(.dead)
-          return position
-        }
-        slot = (slot + 1) & mask
-      }
-    }
-    return append(bytes, hash: hash)
+    guard let position = findAny(bytes, hash: hash) else { return append(bytes, hash: hash) }
+    entries[position].flags.remove(.dead)
+    return position
   }
 
   /// The name shows no longer; `whiteout` tells whether the top branch holds one now.
@@ -208,7 +205,7 @@ public struct NameIndex: Sendable {
     if entries[position].isVisible, entries[position].type == .directory { directoryCount -= 1 }
     entries[position].branch = IndexEntry.none
     entries[position].type = .unknown
-    entries[position].merge = -1
+    setBranches(position, [])
     entries[position].topWhiteouts = whiteouts
     if whiteouts.isEmpty && !entries[position].lowerShows {
       entries[position].flags.insert(.dead)
@@ -218,9 +215,9 @@ public struct NameIndex: Sendable {
   /// Everything that shows is on the top branch alone from now on, and nothing lies below. Entries keep
   /// their places.
   public mutating func detachFromLower() {
-    merges = []
+    merges = [:]
     for position in entries.indices {
-      entries[position].merge = -1
+      entries[position].flags.remove(.merges)
       entries[position].lowerType = .unknown
       entries[position].topWhiteouts = []
       if entries[position].isVisible {
@@ -231,14 +228,13 @@ public struct NameIndex: Sendable {
     }
   }
 
-  mutating func setBranches(_ position: Int, _ branches: [UInt16]) {
-    guard branches.count > 1 else {
-      entries[position].merge = -1
-      return
+  private mutating func setBranches(_ position: Int, _ branches: [UInt16]) {
+    if branches.count > 1 {
+      entries[position].flags.insert(.merges)
+      merges[position] = branches
+    } else if entries[position].flags.remove(.merges) != nil {
+      merges[position] = nil
     }
-    entries[position].merge = Int32(truncatingIfNeeded: merges.count)
-    merges += branches
-    merges.append(IndexEntry.none)
   }
 
   /// Changes an entry while the index is being made.
@@ -246,5 +242,19 @@ public struct NameIndex: Sendable {
     change(&entries[position])
   }
 
-  mutating func finish(directories: Int) { directoryCount = directories }
+  /// The index is made: it takes what its names need from now on, and what is put in later grows it again.
+  ///
+  /// - Parameter merges: the branches of each directory that several hold.
+  mutating func finish(directories: Int, merges: [Int: [UInt16]]) {
+    directoryCount = directories
+    // Most directories are merged of the same branches: they share one list.
+    var lists: Set<[UInt16]> = []
+    for (position, branches) in merges {
+      setBranches(position, lists.insert(branches).memberAfterInsert)
+    }
+    entries = entries.withUnsafeBufferPointer { Array($0) }
+    names = names.withUnsafeBufferPointer { Array($0) }
+    rebuildSlots(for: entries.count)
+    hashes = nil
+  }
 }

@@ -60,12 +60,53 @@ extension UnsafeBufferPointer<CChar> {
     count >= 4 && self[0] == 0x2E && self[1] == 0x77 && self[2] == 0x68 && self[3] == 0x2E
   }
 
-  /// FNV-1a with a final mix: names are short, and their last bytes differ most.
+  /// Eight bytes at a time; the last ones overlap those before, and the length tells names apart that then
+  /// have the same words. High and low bits are as good.
   @inlinable public var nameHash: UInt32 {
-    var hash: UInt32 = 2_166_136_261
-    for byte in self { hash = (hash ^ UInt32(UInt8(bitPattern: byte))) &* 16_777_619 }
-    hash ^= hash >> 15
-    hash = hash &* 0x2C1B_3C6D
-    return hash ^ (hash >> 13)
+    let bytes = UnsafeRawBufferPointer(self)
+    var hash = UInt64(truncatingIfNeeded: count) &* 0xD6E8_FEB8_6659_FD93
+    var at = 0
+    while at + 8 < bytes.count {
+      hash = (hash ^ bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)).mixed
+      at += 8
+    }
+    hash = (hash ^ bytes.lastWord).mixed
+    return UInt32(truncatingIfNeeded: hash ^ hash >> 32)
+  }
+
+  /// Whether the bytes are the same.
+  @inlinable public func hasBytes(of other: UnsafeBufferPointer<CChar>) -> Bool {
+    guard count == other.count else { return false }
+    let (one, two) = (UnsafeRawBufferPointer(self), UnsafeRawBufferPointer(other))
+    var at = 0
+    while at + 8 < count {
+      guard
+        one.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+          == two.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+      else { return false }
+      at += 8
+    }
+    return one.lastWord == two.lastWord
+  }
+}
+
+extension UInt64 {
+  /// Every bit has its say in every other: a product's halves, together.
+  @inlinable var mixed: UInt64 {
+    let (high, low) = multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+    return high ^ low
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// The last eight bytes, or all of fewer: of as many bytes, a word of its own for each content.
+  @inlinable var lastWord: UInt64 {
+    if count >= 8 { return loadUnaligned(fromByteOffset: count - 8, as: UInt64.self) }
+    if count >= 4 {
+      return UInt64(loadUnaligned(fromByteOffset: 0, as: UInt32.self)) << 32
+        | UInt64(loadUnaligned(fromByteOffset: count - 4, as: UInt32.self))
+    }
+    guard count > 0 else { return 0 }
+    return UInt64(self[0]) << 16 | UInt64(self[count / 2]) << 8 | UInt64(self[count - 1])
   }
 }
