@@ -86,6 +86,9 @@ let package = Package(
       name: "UnionCoreTests", dependencies: ["UnionCore", "SystemCalls", "TestSupport", system],
       swiftSettings: strict),
     .testTarget(
+      name: "UnionFSTests", dependencies: ["UnionFS", "UnionCore", "SystemCalls", system],
+      swiftSettings: strict),
+    .testTarget(
       name: "ImageArchiveTests",
       dependencies: [
         "ImageArchive", "JSONValue", "UnionCore", "SystemCalls", "TestSupport", system,

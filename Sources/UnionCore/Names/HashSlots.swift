@@ -62,20 +62,23 @@
     slots[slot] = word(number, hash)
   }
 
-  /// A table of the numbers from 1 to `count`, by the hash of each.
-  @inlinable public init(capacity: Int, numbersTo count: Int, hash: (UInt32) -> UInt32) {
+  /// A table of those numbers from 1 to `count` that have a hash.
+  @inlinable public init(capacity: Int, numbersTo count: Int, hash: (UInt32) -> UInt32?) {
     self.init(capacity: capacity)
+    // There is an end to every search.
     guard count > 0, count < capacity else { return }
-    let (shift, mask) = (numberMask &+ 1, numberMask)
+    let shift = numberMask &+ 1
+    var used = 0
     slots.withUnsafeMutableBufferPointer { slots in
       for number in 1...UInt32(truncatingIfNeeded: count) {
-        let hash = hash(number)
+        guard let hash = hash(number) else { continue }
+        used += 1
         var slot = Int(truncatingIfNeeded: (UInt64(hash) &* UInt64(slots.count)) >> 32)
         while slots[slot] != 0 { slot = slot + 1 == slots.count ? 0 : slot + 1 }
-        slots[slot] = hash &* shift | number & mask
+        slots[slot] = hash &* shift | number
       }
     }
-    used = count
+    self.used = used
   }
 
   /// Where a number is.

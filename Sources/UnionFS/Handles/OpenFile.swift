@@ -150,13 +150,12 @@ extension Union {
   /// The open file of a node, made where there is none; to be given back with `letGo`.
   func openFile(_ slot: UInt32) -> OpenFile {
     nodes.lock.whileLocked {
-      let node = nodes.node(slot)
       let file: OpenFile
-      if let extra = node.pointee.extra {
+      if let extra = nodes.extra(slot) {
         file = Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue()
       } else {
-        file = OpenFile(isOnTop: isWritable(node.pointee.branch))
-        node.pointee.extra = Unmanaged.passRetained(file).toOpaque()
+        file = OpenFile(isOnTop: isWritable(nodes.node(slot).pointee.branch))
+        nodes.setExtra(slot, Unmanaged.passRetained(file).toOpaque())
       }
       file.users += 1
       return file
@@ -167,11 +166,10 @@ extension Union {
     nodes.lock.lock()
     file.users -= 1
     if file.users == 0 {
-      let node = nodes.node(slot)
-      if let extra = node.pointee.extra,
-        Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue() === file
+      if let extra = nodes.extra(slot),
+        Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue() === file,
+        nodes.takeExtra(slot) != nil
       {
-        node.pointee.extra = nil
         // The caller's reference is the last but one; the descriptor closes outside the lock.
         Unmanaged<OpenFile>.fromOpaque(extra).release()
       }

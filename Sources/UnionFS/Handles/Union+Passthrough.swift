@@ -111,9 +111,8 @@ extension Union {
 extension NodeTable {
   /// Under the lock.
   func attributeTimeout(_ slot: UInt32) -> Double {
-    let node = node(slot)
     if isKnownTwice(slot) { return 0 }
-    guard node.pointee.kind == .regular, let extra = node.pointee.extra else {
+    guard node(slot).pointee.kind == .regular, let extra = extra(slot) else {
       return Union.timeout
     }
     let file = Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue()

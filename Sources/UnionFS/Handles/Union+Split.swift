@@ -145,17 +145,16 @@ extension NodeTable {
   /// The same; also of a file that was in another node then.
   func wasSplit(_ slot: UInt32) -> Bool {
     lock.whileLocked {
-      !splitNumbers.isEmpty && splitNumbers.contains(node(slot).pointee.inode)
+      !splitNumbers.isEmpty && splitNumbers.contains(inode(slot))
     }
   }
 
   /// From now on the kernel is given the node's second id.
   func split(_ opening: Opening) {
     lock.whileLocked {
-      let node = node(opening.slot)
-      node.pointee.flags.insert(.split)
-      splitNumbers.insert(node.pointee.inode)
-      splits[opening.slot] = Split(lookups: node.pointee.lookups)
+      node(opening.slot).pointee.flags.insert(.split)
+      splitNumbers.insert(inode(opening.slot))
+      splits[opening.slot] = Split(lookups: lookups(opening.slot))
       splits[opening.slot]?.refuse(opening.thread)
     }
   }

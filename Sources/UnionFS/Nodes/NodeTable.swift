@@ -2,72 +2,36 @@ internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
 
-/// One logical file: what the kernel's node ids stand for. A plain struct in a slab, so that it has
-/// no reference counts and its address stays; 48 bytes, and 32 for each name.
-struct Node {
-  var generation: UInt32
-  /// The first of its names, 0 for none (removed, or the root).
-  var dentry: UInt32
-  /// How many replies have given the node to the kernel.
-  var lookups: UInt64
-  /// The inode number that the union shows.
-  var inode: UInt64
-  /// A directory's `Directory`, an open or changing file's `OpenFile`; retained.
-  var extra: UnsafeMutableRawPointer?
-  /// The union's index of the topmost branch that holds it.
-  var branch: UInt16
-  var kind: FileKind
-  var flags: Flags
-
-  struct Flags: OptionSet {
-    let rawValue: UInt8
-    static let used = Flags(rawValue: 1)
-    /// Several names on disk share it: found by inode number too.
-    static let linked = Flags(rawValue: 2)
-    /// Its content lies under `.wh..wh.plnk`.
-    static let pseudoLinked = Flags(rawValue: 4)
-    /// No name is left.
-    static let unlinked = Flags(rawValue: 8)
-    /// The kernel has been given its content once.
-    static let given = Flags(rawValue: 16)
-    /// The kernel is given its second id from now on: see `Union+Split.swift`.
-    static let split = Flags(rawValue: 32)
-  }
-}
-
-/// One name of a node in a directory.
-struct Dentry {
-  var parent: UInt32
-  var node: UInt32
-  var hash: UInt32
-  /// The node's next name; the next free dentry where this one is free.
-  var next: UInt32
-  /// NUL-terminated, allocated.
-  var name: UnsafeMutablePointer<CChar>?
-  var nameCount: UInt8
-}
-
 /// All nodes that the kernel knows, and the names by which they were found.
 ///
 /// One lock over a few memory accesses each time; no system call is made under it. Slots are 32 bits
 /// and a node id is slot and generation, so an id that is used again after a FORGET is told apart. The
 /// id's highest bit is that of a split node's second id.
+///
+/// A file with one name takes 28 bytes, its name 8 or more (`NameArena`), and 5 to 7.5 in the table of
+/// hashes. What is freed is used again, never given back: a slot keeps its generation.
+///
+/// A name is told by its record: the node itself for its first one, the last that was added.
 final class NodeTable: @unchecked Sendable {
   static let rootSlot: UInt32 = 1
   private static let slabBits: UInt32 = 12
 
   let lock = Lock()
   // Below: guarded by `lock`.
-  private var nodeSlabs: [UnsafeMutablePointer<Node>] = []
-  private var dentrySlabs: [UnsafeMutablePointer<Dentry>] = []
-  private var nodeCount: UInt32 = 2
-  private var dentryCount: UInt32 = 1
-  private var freeNode: UInt32 = 0
-  private var freeDentry: UInt32 = 0
-  /// Open addressing: dentries by parent and name; 0 free, `tombstone` removed.
-  private var slots: [UInt32]
-  private var usedSlots = 0
-  private var liveDentries = 0
+  private var slabs: [UnsafeMutablePointer<Node>] = []
+  /// One past the last record that was ever used.
+  private(set) var slotCount: UInt32 = 2
+  private var freeRecord: UInt32 = 0
+  private var names = NameArena()
+  /// Records by parent and name.
+  private var slots = HashSlots(capacity: 1024)
+  /// The second name of nodes that have several.
+  private var furtherNames: [UInt32: UInt32] = [:]
+  /// What directories and open files have beside their nodes; of a free place, `inode` is the next one.
+  private var held: [Held] = []
+  private var freeHeld = -1
+  /// How often 2^32 replies have given a node to the kernel.
+  private var lookupCarries: [UInt32: UInt64] = [:]
   private var byInode: [UInt64: UInt32] = [:]
   /// Attributes of files without a name and without an open descriptor.
   private var orphans: [UInt32: Attributes] = [:]
@@ -75,42 +39,37 @@ final class NodeTable: @unchecked Sendable {
   var splits: [UInt32: Split] = [:]
   /// Inode numbers of the lower files that have been split, also once their nodes are gone.
   var splitNumbers: Set<UInt64> = []
-  private static let tombstone = UInt32.max
+
+  private struct Held {
+    var inode: UInt64
+    /// A directory's `Directory`, an open or changing file's `OpenFile`; retained.
+    var object: UnsafeMutableRawPointer?
+  }
 
   init(root: Directory, inode: UInt64, branch: UInt16) {
-    slots = [UInt32](repeating: 0, count: 1024)
-    nodeSlabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
-    dentrySlabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
-    let node = Node(
-      generation: 0, dentry: 0, lookups: 1, inode: inode,
-      extra: Unmanaged.passRetained(root).toOpaque(), branch: branch, kind: .directory,
-      flags: .used)
-    (nodeSlabs[0] + 1).initialize(to: node)
+    slabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
+    let node = slabs[0] + Int(Self.rootSlot)
+    node.initialize(to: Node(lookups: 1, branch: branch, kind: .directory, flags: .used))
+    node.pointee.word = inode
+    setExtra(Self.rootSlot, Unmanaged.passRetained(root).toOpaque())
   }
 
   deinit {
-    for slot in 1..<nodeCount {
-      let node = self.node(slot)
-      if node.pointee.flags.contains(.used) { release(node) }
+    for place in held {
+      if let object = place.object { Unmanaged<AnyObject>.fromOpaque(object).release() }
     }
-    for index in 1..<max(dentryCount, 1) { dentry(index).pointee.name?.deallocate() }
-    for slab in nodeSlabs { slab.deallocate() }
-    for slab in dentrySlabs { slab.deallocate() }
+    for slab in slabs { slab.deallocate() }
     lock.destroy()
   }
 
   // MARK: Access under the lock
 
-  /// One past the last slot that was ever used.
-  var slotCount: UInt32 { nodeCount }
-
   func node(_ slot: UInt32) -> UnsafeMutablePointer<Node> {
-    nodeSlabs[Int(slot >> Self.slabBits)] + Int(slot & (1 << Self.slabBits - 1))
+    slabs[Int(slot >> Self.slabBits)] + Int(slot & (1 << Self.slabBits - 1))
   }
 
-  func dentry(_ index: UInt32) -> UnsafeMutablePointer<Dentry> {
-    dentrySlabs[Int(index >> Self.slabBits)] + Int(index & (1 << Self.slabBits - 1))
-  }
+  /// Bytes of names, for tests.
+  var nameStorage: Int { names.storage }
 
   static let secondID: UInt64 = 1 << 63
 
@@ -124,15 +83,14 @@ final class NodeTable: @unchecked Sendable {
   /// The slot of a node id; ESTALE for one that is not, or no longer, known.
   func slot(of id: UInt64) throws(Errno) -> UInt32 {
     let slot = UInt32(truncatingIfNeeded: id)
-    guard slot > 0, slot < nodeCount, node(slot).pointee.flags.contains(.used),
+    guard slot > 0, slot < slotCount, node(slot).pointee.flags.contains(.used),
       currentID(slot) | Self.secondID == id | Self.secondID
     else { throw Errno.staleNFSFileHandle }
     return slot
   }
 
   func directory(at slot: UInt32) throws(Errno) -> Directory {
-    let node = node(slot)
-    guard node.pointee.kind == .directory, let extra = node.pointee.extra else {
+    guard node(slot).pointee.kind == .directory, let extra = extra(slot) else {
       throw Errno.notDirectory
     }
     return Unmanaged<Directory>.fromOpaque(extra).takeUnretainedValue()
@@ -142,174 +100,254 @@ final class NodeTable: @unchecked Sendable {
   func parent(of slot: UInt32) -> (Directory, [CChar])? {
     lock.lock()
     defer { lock.unlock() }
-    let index = node(slot).pointee.dentry
-    guard index != 0, let name = dentry(index).pointee.name,
-      let parent = try? directory(at: dentry(index).pointee.parent)
-    else { return nil }
-    let count = Int(dentry(index).pointee.nameCount) + 1
-    return (parent, Array(UnsafeBufferPointer(start: name, count: count)))
+    guard hasName(slot), let parent = try? directory(at: node(slot).pointee.parent) else {
+      return nil
+    }
+    return (parent, name(slot))
   }
 
   // MARK: Nodes
 
-  func allocateNode() -> UInt32 {
-    if freeNode != 0 {
-      let slot = freeNode
-      freeNode = node(slot).pointee.dentry
-      return slot
-    }
-    if nodeCount & (1 << Self.slabBits - 1) == 0 {
-      nodeSlabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
-    }
-    let slot = nodeCount
-    nodeCount += 1
-    node(slot).initialize(
-      to: Node(
-        generation: 0, dentry: 0, lookups: 0, inode: 0, extra: nil, branch: 0, kind: .unknown,
-        flags: []))
+  /// A new node without a name.
+  func makeNode(inode: UInt64, kind: FileKind, branch: UInt16, flags: Node.Flags = []) -> UInt32 {
+    let slot = allocateRecord()
+    let node = node(slot)
+    node.pointee = Node(
+      generation: node.pointee.generation, branch: branch, kind: kind, flags: flags.union(.used))
+    node.pointee.word = inode
     return slot
   }
 
-  private func release(_ node: UnsafeMutablePointer<Node>) {
-    guard let extra = node.pointee.extra else { return }
-    node.pointee.extra = nil
-    Unmanaged<AnyObject>.fromOpaque(extra).release()
+  private func allocateRecord() -> UInt32 {
+    if freeRecord != 0 {
+      let record = freeRecord
+      freeRecord = node(record).pointee.parent
+      return record
+    }
+    if slotCount & (1 << Self.slabBits - 1) == 0 {
+      slabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
+    }
+    let record = slotCount
+    slotCount += 1
+    node(record).initialize(to: Node())
+    return record
+  }
+
+  private func free(_ record: UInt32) {
+    let node = node(record)
+    node.pointee.flags = []
+    node.pointee.name = 0
+    node.pointee.parent = freeRecord
+    freeRecord = record
   }
 
   /// Frees a node that nothing refers to; its directory or open file is returned, to be let go
   /// outside the lock.
-  private func freeNodeSlot(_ slot: UInt32) -> AnyObject? {
+  private func freeNode(_ slot: UInt32) -> AnyObject? {
+    let extra = takeExtra(slot)
     let node = node(slot)
-    let extra = node.pointee.extra.map {
-      Unmanaged<AnyObject>.fromOpaque($0).takeRetainedValue()
-    }
-    if byInode[node.pointee.inode] == slot { byInode[node.pointee.inode] = nil }
+    if byInode[node.pointee.word] == slot { byInode[node.pointee.word] = nil }
     orphans[slot] = nil
     if node.pointee.flags.contains(.split) { splits[slot] = nil }
-    node.pointee.extra = nil
-    node.pointee.flags = []
     node.pointee.generation &+= 1
-    node.pointee.dentry = freeNode
-    freeNode = slot
-    return extra
+    free(slot)
+    return extra.map { Unmanaged<AnyObject>.fromOpaque($0).takeRetainedValue() }
+  }
+
+  /// The inode number that the union shows.
+  func inode(_ slot: UInt32) -> UInt64 {
+    let node = node(slot)
+    return node.pointee.flags.contains(.held)
+      ? held[Int(node.pointee.word)].inode : node.pointee.word
+  }
+
+  /// A directory's `Directory`, an open or changing file's `OpenFile`.
+  func extra(_ slot: UInt32) -> UnsafeMutableRawPointer? {
+    let node = node(slot)
+    return node.pointee.flags.contains(.held) ? held[Int(node.pointee.word)].object : nil
+  }
+
+  /// Gives it to a node that has none, retained.
+  func setExtra(_ slot: UInt32, _ object: UnsafeMutableRawPointer) {
+    let node = node(slot)
+    let new = Held(inode: node.pointee.word, object: object)
+    var place = freeHeld
+    if place >= 0 {
+      freeHeld = Int(truncatingIfNeeded: Int64(bitPattern: held[place].inode))
+      held[place] = new
+    } else {
+      place = held.count
+      held.append(new)
+    }
+    node.pointee.word = UInt64(place)
+    node.pointee.flags.insert(.held)
+  }
+
+  /// Takes it away from a node; the caller has to release it.
+  func takeExtra(_ slot: UInt32) -> UnsafeMutableRawPointer? {
+    let node = node(slot)
+    guard node.pointee.flags.remove(.held) != nil else { return nil }
+    let place = Int(node.pointee.word)
+    let old = held[place]
+    node.pointee.word = old.inode
+    held[place] = Held(inode: UInt64(bitPattern: Int64(freeHeld)), object: nil)
+    freeHeld = place
+    return old.object
+  }
+
+  // MARK: Lookup counts
+
+  func lookups(_ slot: UInt32) -> UInt64 {
+    let carry = lookupCarries.isEmpty ? 0 : lookupCarries[slot] ?? 0
+    return carry << 32 | UInt64(node(slot).pointee.lookups)
+  }
+
+  /// A reply gives the node to the kernel.
+  func countLookup(_ slot: UInt32) {
+    let node = node(slot)
+    node.pointee.lookups &+= 1
+    if node.pointee.lookups == 0 { lookupCarries[slot, default: 0] += 1 }
+  }
+
+  private func dropLookups(_ slot: UInt32, _ count: UInt64) {
+    let all = lookups(slot)
+    let left = all - min(all, count)
+    node(slot).pointee.lookups = UInt32(truncatingIfNeeded: left)
+    if all >> 32 != left >> 32 { lookupCarries[slot] = left >> 32 == 0 ? nil : left >> 32 }
   }
 
   // MARK: Names
 
-  private func allocateDentry() -> UInt32 {
-    if freeDentry != 0 {
-      let index = freeDentry
-      freeDentry = dentry(index).pointee.next
-      return index
-    }
-    if dentryCount & (1 << Self.slabBits - 1) == 0 {
-      dentrySlabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
-    }
-    let index = dentryCount
-    dentryCount += 1
-    dentry(index).initialize(
-      to: Dentry(parent: 0, node: 0, hash: 0, next: 0, name: nil, nameCount: 0))
-    return index
+  func hasName(_ slot: UInt32) -> Bool { node(slot).pointee.name != 0 }
+
+  /// The node of a name's record.
+  func node(named record: UInt32) -> UInt32 {
+    let node = node(record)
+    return node.pointee.flags.contains(.used) ? record : node.pointee.pair.low
   }
 
-  private static func place(_ parent: UInt32, _ hash: UInt32) -> Int {
-    Int((hash ^ (parent &* 0x9E37_79B1)) & 0x7FFF_FFFF)
+  /// A copy of a record's name, NUL-terminated.
+  func name(_ record: UInt32) -> [CChar] {
+    let bytes = names.bytes(node(record).pointee.name)
+    return Array(UnsafeBufferPointer(start: bytes.baseAddress, count: bytes.count + 1))
   }
 
-  /// The dentry of a name; 0 for none.
+  /// The records of a node's names, the last that was added first.
+  func records(of slot: UInt32) -> [UInt32] {
+    guard hasName(slot) else { return [] }
+    var found = [slot]
+    var record = furtherName(slot)
+    while record != 0 {
+      found.append(record)
+      record = node(record).pointee.pair.high
+    }
+    return found
+  }
+
+  private func furtherName(_ slot: UInt32) -> UInt32 {
+    node(slot).pointee.flags.contains(.severalNames) ? furtherNames[slot] ?? 0 : 0
+  }
+
+  private func setFurtherName(_ slot: UInt32, _ record: UInt32) {
+    if record == 0 {
+      furtherNames[slot] = nil
+      node(slot).pointee.flags.remove(.severalNames)
+    } else {
+      furtherNames[slot] = record
+      node(slot).pointee.flags.insert(.severalNames)
+    }
+  }
+
+  private static func hash(_ parent: UInt32, _ name: UInt32) -> UInt32 {
+    name ^ parent &* 0x9E37_79B1
+  }
+
+  private func hash(_ record: UInt32) -> UInt32 {
+    Self.hash(node(record).pointee.parent, names.bytes(node(record).pointee.name).nameHash)
+  }
+
+  /// The record of a name; 0 for none.
   func find(_ parent: UInt32, _ name: Name, hash: UInt32) -> UInt32 {
-    let mask = slots.count - 1
-    var slot = Self.place(parent, hash) & mask
-    while slots[slot] != 0 {
-      let index = slots[slot]
-      if index != Self.tombstone {
-        let entry = dentry(index)
-        if entry.pointee.parent == parent, entry.pointee.hash == hash,
-          isNamed(entry, name)
-        {
-          return index
-        }
-      }
-      slot = (slot + 1) & mask
+    let found = slots.find(Self.hash(parent, hash)) { record in
+      let node = node(record)
+      return node.pointee.parent == parent
+        && names.bytes(node.pointee.name).hasBytes(of: name.bytes)
     }
-    return 0
+    return found ?? 0
   }
 
-  private func isNamed(_ entry: UnsafeMutablePointer<Dentry>, _ name: Name) -> Bool {
-    guard Int(entry.pointee.nameCount) == name.count, let own = entry.pointee.name else {
-      return false
-    }
-    for index in 0..<name.count where own[index] != name.pointer[index] { return false }
-    return true
-  }
-
-  /// Adds a name of a node.
+  /// Adds a name of a node: its first one from now on.
   func link(_ parent: UInt32, _ name: Name, hash: UInt32, to slot: UInt32) {
-    if (usedSlots + 1) * 8 > slots.count * 5 { rehash() }
-    let index = allocateDentry()
-    let copy = UnsafeMutablePointer<CChar>.allocate(capacity: name.count + 1)
-    for at in 0..<name.count { copy[at] = name.pointer[at] }
-    copy[name.count] = 0
-    dentry(index).pointee = Dentry(
-      parent: parent, node: slot, hash: hash, next: node(slot).pointee.dentry, name: copy,
-      nameCount: UInt8(truncatingIfNeeded: name.count))
-    node(slot).pointee.dentry = index
-    node(slot).pointee.flags.remove(.unlinked)
-    place(index)
-    liveDentries += 1
+    // The one before may take the next record.
+    if !slots.hasRoom(for: slotCount) { rehash() }
+    if hasName(slot) { moveNameToRecord(slot) }
+    let node = node(slot)
+    node.pointee.parent = parent
+    node.pointee.name = names.insert(name.bytes)
+    node.pointee.flags.remove(.unlinked)
+    slots.insert(slot, Self.hash(parent, hash))
     (try? directory(at: parent))?.children += 1
   }
 
-  private func place(_ index: UInt32) {
-    let mask = slots.count - 1
-    var slot = Self.place(dentry(index).pointee.parent, dentry(index).pointee.hash) & mask
-    while slots[slot] != 0 && slots[slot] != Self.tombstone { slot = (slot + 1) & mask }
-    if slots[slot] == 0 { usedSlots += 1 }
-    slots[slot] = index
+  /// Makes a node's first name its second.
+  private func moveNameToRecord(_ slot: UInt32) {
+    let hash = hash(slot)
+    let record = allocateRecord()
+    let (node, further) = (node(slot), self.node(record))
+    further.pointee.parent = node.pointee.parent
+    further.pointee.name = node.pointee.name
+    further.pointee.kind = .unknown
+    further.pointee.pair = (slot, furtherName(slot))
+    setFurtherName(slot, record)
+    slots.replace(slot, by: record, hash)
   }
 
+  /// Makes a node's second name its first, which is gone.
+  private func moveNameFromRecord(_ slot: UInt32) {
+    let record = furtherName(slot)
+    let (node, further) = (node(slot), self.node(record))
+    slots.replace(record, by: slot, hash(record))
+    node.pointee.parent = further.pointee.parent
+    node.pointee.name = further.pointee.name
+    setFurtherName(slot, further.pointee.pair.high)
+    free(record)
+  }
+
+  /// A table that is filled half where every record has a name. In the records' order: hashes are told by
+  /// the names, which lie in about the same.
   private func rehash() {
-    var capacity = 1024
-    while capacity < liveDentries * 3 { capacity *= 2 }
-    let old = slots
-    slots = [UInt32](repeating: 0, count: capacity)
-    usedSlots = 0
-    for index in old where index != 0 && index != Self.tombstone { place(index) }
+    slots = HashSlots(capacity: 0)
+    slots = HashSlots(
+      capacity: max(1024, Int(slotCount) / 8 * 15), numbersTo: Int(slotCount) - 1
+    ) { record in node(record).pointee.name == 0 ? nil : hash(record) }
   }
 
-  /// Takes a name away from its node.
-  func unlink(_ index: UInt32) {
-    let entry = dentry(index)
-    let mask = slots.count - 1
-    var slot = Self.place(entry.pointee.parent, entry.pointee.hash) & mask
-    while slots[slot] != index {
-      if slots[slot] == 0 { return }
-      slot = (slot + 1) & mask
+  /// Takes a name away from its node. Another one's record may be another afterwards.
+  func unlink(_ record: UInt32) {
+    let node = node(record)
+    slots.remove(record, hash(record))
+    names.remove(node.pointee.name)
+    (try? directory(at: node.pointee.parent))?.children -= 1
+    if !node.pointee.flags.contains(.used) {
+      takeOut(record, of: node.pointee.pair.low)
+    } else if node.pointee.flags.contains(.severalNames) {
+      moveNameFromRecord(record)
+    } else {
+      node.pointee.name = 0
     }
-    slots[slot] = Self.tombstone
-    liveDentries -= 1
-    removeFromNode(index)
-    (try? directory(at: entry.pointee.parent))?.children -= 1
-    entry.pointee.name?.deallocate()
-    entry.pointee.name = nil
-    entry.pointee.next = freeDentry
-    freeDentry = index
   }
 
-  private func removeFromNode(_ index: UInt32) {
-    let node = node(dentry(index).pointee.node)
-    if node.pointee.dentry == index {
-      node.pointee.dentry = dentry(index).pointee.next
-      return
-    }
-    var current = node.pointee.dentry
+  /// Takes a further name's record out of its node's list.
+  private func takeOut(_ record: UInt32, of slot: UInt32) {
+    let next = node(record).pointee.pair.high
+    var current = furtherName(slot)
+    if current == record { setFurtherName(slot, next) }
     while current != 0 {
-      if dentry(current).pointee.next == index {
-        dentry(current).pointee.next = dentry(index).pointee.next
-        return
-      }
-      current = dentry(current).pointee.next
+      let after = node(current).pointee.pair.high
+      if after == record { node(current).pointee.pair.high = next }
+      current = after
     }
+    free(record)
   }
 
   // MARK: By inode
@@ -318,13 +356,14 @@ final class NodeTable: @unchecked Sendable {
 
   func setLinked(_ slot: UInt32) {
     node(slot).pointee.flags.insert(.linked)
-    byInode[node(slot).pointee.inode] = slot
+    byInode[inode(slot)] = slot
   }
 
   /// No name is left: the inode number may come again for another file.
   func setUnlinked(_ slot: UInt32) {
     let node = node(slot)
-    if byInode[node.pointee.inode] == slot { byInode[node.pointee.inode] = nil }
+    let number = inode(slot)
+    if byInode[number] == slot { byInode[number] = nil }
     node.pointee.flags.remove([.linked, .pseudoLinked])
     node.pointee.flags.insert(.unlinked)
   }
@@ -339,9 +378,8 @@ final class NodeTable: @unchecked Sendable {
     var freed: [AnyObject] = []
     lock.lock()
     if let slot = try? slot(of: id) {
-      let node = node(slot)
-      node.pointee.lookups -= min(node.pointee.lookups, count)
-      if node.pointee.flags.contains(.split) { forgetFirst(id, slot, count) }
+      dropLookups(slot, count)
+      if node(slot).pointee.flags.contains(.split) { forgetFirst(id, slot, count) }
       collect(slot, &freed)
     }
     lock.unlock()
@@ -349,24 +387,31 @@ final class NodeTable: @unchecked Sendable {
     _ = consume freed
   }
 
-  /// Frees a node that neither the kernel nor a child refers to, and then perhaps its parent.
+  /// Frees a node that neither the kernel nor a child refers to, and then perhaps its parents.
   private func collect(_ first: UInt32, _ freed: inout [AnyObject]) {
     var slot = first
-    while slot != Self.rootSlot, node(slot).pointee.lookups == 0 {
+    // The other parents of a file with several names.
+    var others: [UInt32] = []
+    while mayBeFreed(slot) {
       let node = node(slot)
-      if node.pointee.kind == .directory, let directory = try? directory(at: slot),
-        directory.children > 0
-      {
-        return
-      }
       var parent: UInt32 = 0
-      while node.pointee.dentry != 0 {
-        parent = dentry(node.pointee.dentry).pointee.parent
-        unlink(node.pointee.dentry)
+      while hasName(slot) {
+        if parent != 0 { others.append(parent) }
+        parent = node.pointee.parent
+        unlink(slot)
       }
-      if let extra = freeNodeSlot(slot) { freed.append(extra) }
-      if parent == 0 { return }
+      if let extra = freeNode(slot) { freed.append(extra) }
+      if parent == 0 { break }
       slot = parent
     }
+    for other in others { collect(other, &freed) }
+  }
+
+  private func mayBeFreed(_ slot: UInt32) -> Bool {
+    guard slot != Self.rootSlot, lookups(slot) == 0, node(slot).pointee.flags.contains(.used) else {
+      return false
+    }
+    guard let directory = try? directory(at: slot) else { return true }
+    return directory.children == 0
   }
 }

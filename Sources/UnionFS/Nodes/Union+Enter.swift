@@ -103,7 +103,7 @@ extension Union {
       nodes.known(directory.slot, name, hash: hash, identity, kind)
       ?? makeNode(directory, name, hash: hash, state, identity, kind)
     let node = nodes.node(slot)
-    node.pointee.lookups += 1
+    nodes.countLookup(slot)
     if kind == .directory, let known = try? nodes.directory(at: slot) {
       attributes.linkCount = linkCount(known, attributes)
       known.protection = Protection(attributes)
@@ -121,21 +121,15 @@ extension Union {
     _ directory: Directory, _ name: Name, hash: UInt32, _ state: NameState, _ identity: Identity,
     _ kind: FileKind
   ) -> UInt32 {
-    let slot = nodes.allocateNode()
-    let node = nodes.node(slot)
-    node.pointee.dentry = 0
-    node.pointee.lookups = 0
-    node.pointee.inode = identity.number
-    node.pointee.kind = kind
-    node.pointee.branch = identity.isPseudoLinked ? 0 : state.branch ?? 0
-    node.pointee.flags = identity.isPseudoLinked ? [.used, .pseudoLinked] : [.used]
-    node.pointee.extra = nil
+    let slot = nodes.makeNode(
+      inode: identity.number, kind: kind,
+      branch: identity.isPseudoLinked ? 0 : state.branch ?? 0,
+      flags: identity.isPseudoLinked ? .pseudoLinked : [])
     if kind == .directory {
       let branches = state.branches.isEmpty ? [state.branch ?? 0] : state.branches
-      node.pointee.extra = Unmanaged.passRetained(
-        Directory(
-          slot: slot, branches: branches, isResolved: branches.count == 1, cache: descriptors)
-      ).toOpaque()
+      let made = Directory(
+        slot: slot, branches: branches, isResolved: branches.count == 1, cache: descriptors)
+      nodes.setExtra(slot, Unmanaged.passRetained(made).toOpaque())
     }
     nodes.link(directory.slot, name, hash: hash, to: slot)
     if identity.isLinked { nodes.setLinked(slot) }
@@ -158,23 +152,23 @@ extension NodeTable {
   fileprivate func known(
     _ parent: UInt32, _ name: Name, hash: UInt32, _ identity: Union.Identity, _ kind: FileKind
   ) -> UInt32? {
-    let index = find(parent, name, hash: hash)
-    if index != 0 {
-      let slot = dentry(index).pointee.node
+    let record = find(parent, name, hash: hash)
+    if record != 0 {
+      let slot = node(named: record)
       let node = node(slot)
-      if node.pointee.inode == identity.number && node.pointee.kind == kind {
+      if inode(slot) == identity.number && node.pointee.kind == kind {
         if identity.isLinked && !node.pointee.flags.contains(.linked) { setLinked(slot) }
         return slot
       }
       // Another file has the name by now (a branch was changed behind the union's back).
-      unlink(index)
+      unlink(record)
     }
     guard let slot = linkedNode(identity.number), node(slot).pointee.kind == kind else {
       return nil
     }
     // One link may be left, the others having gone while something has the file open. A node that has a
     // name still is another file, which is being removed: its inode has come again already.
-    guard identity.isLinked || node(slot).pointee.dentry == 0 else { return nil }
+    guard identity.isLinked || !hasName(slot) else { return nil }
     link(parent, name, hash: hash, to: slot)
     return slot
   }

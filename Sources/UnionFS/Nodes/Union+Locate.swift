@@ -45,11 +45,11 @@ extension Union {
       switch nodes.whereabouts(slot) {
       case .unnamed: return try withUnnamed(slot, body)
       case .pseudoLinked(let number): return try withPseudoLink(number, body)
-      case .named(let parent, let dentry):
+      case .named(let parent):
         parent.lock.lockToRead()
         defer { parent.lock.unlock() }
         // A rename may have been first.
-        guard let (name, branch) = nodes.name(dentry, of: slot, in: parent.slot) else { continue }
+        guard let (name, branch) = nodes.name(of: slot, in: parent.slot) else { continue }
         let held = try descriptor(parent, branch)
         return try name.withUnsafeBufferPointer { buffer throws(Errno) in
           guard let base = buffer.baseAddress else { throw Errno.notThere }
@@ -96,7 +96,7 @@ extension Union {
 
 extension NodeTable {
   enum Whereabouts {
-    case named(Directory, dentry: UInt32)
+    case named(Directory)
     case pseudoLinked(UInt64)
     case unnamed
   }
@@ -107,24 +107,19 @@ extension NodeTable {
     defer { lock.unlock() }
     let node = node(slot)
     if node.pointee.flags.contains(.pseudoLinked) && !node.pointee.flags.contains(.unlinked) {
-      return .pseudoLinked(node.pointee.inode)
+      return .pseudoLinked(inode(slot))
     }
-    let index = node.pointee.dentry
-    guard index != 0, let parent = try? directory(at: dentry(index).pointee.parent) else {
+    guard hasName(slot), let parent = try? directory(at: node.pointee.parent) else {
       return .unnamed
     }
-    return .named(parent, dentry: index)
+    return .named(parent)
   }
 
-  /// A copy of a name, NUL-terminated, if it is still this node's first one there. Takes the lock.
-  func name(_ index: UInt32, of slot: UInt32, in parent: UInt32) -> ([CChar], UInt16)? {
+  /// A copy of a node's first name, NUL-terminated, if that is in the directory still. Takes the lock.
+  func name(of slot: UInt32, in parent: UInt32) -> ([CChar], UInt16)? {
     lock.lock()
     defer { lock.unlock() }
-    let entry = dentry(index)
-    guard node(slot).pointee.dentry == index, entry.pointee.parent == parent,
-      entry.pointee.node == slot, let name = entry.pointee.name
-    else { return nil }
-    let count = Int(entry.pointee.nameCount) + 1
-    return (Array(UnsafeBufferPointer(start: name, count: count)), node(slot).pointee.branch)
+    guard hasName(slot), node(slot).pointee.parent == parent else { return nil }
+    return (name(slot), node(slot).pointee.branch)
   }
 }

@@ -42,7 +42,7 @@ extension Union {
     let own = Name(unchecked: name, count: name.count - 1)
     let source = try descriptor(parent, index)
     let target = try topDescriptor(parent)
-    let number = nodes.lock.whileLocked { nodes.node(directory.slot).pointee.inode }
+    let number = nodes.lock.whileLocked { nodes.inode(directory.slot) }
     try name.withUnsafeBufferPointer { buffer throws(Errno) in
       guard let base = buffer.baseAddress else { throw Errno.notThere }
       let attributes = copied(
@@ -117,7 +117,7 @@ extension Union {
     switch nodes.whereabouts(slot) {
     case .unnamed: try copyUpUnnamed(file, slot, size: size)
     case .pseudoLinked: break
-    case .named(let parent, _):
+    case .named(let parent):
       try ensureOnTop(parent)
       if kind(slot) == .regular {
         try copyUpRegular(file, slot, size: size, allowsProtected: allowsProtected)
@@ -174,7 +174,7 @@ extension Union {
   }
 
   private func topDescriptor(ofParentOf slot: UInt32) throws(Errno) -> DirectoryDescriptor {
-    guard case .named(let parent, _) = nodes.whereabouts(slot) else {
+    guard case .named(let parent) = nodes.whereabouts(slot) else {
       throw Errno.staleNFSFileHandle
     }
     return try topDescriptor(parent)
@@ -184,7 +184,7 @@ extension Union {
   private func identity(_ slot: UInt32) -> (number: UInt64, isLinked: Bool) {
     nodes.lock.whileLocked {
       let node = nodes.node(slot)
-      return (node.pointee.inode, node.pointee.flags.contains(.linked))
+      return (nodes.inode(slot), node.pointee.flags.contains(.linked))
     }
   }
 
@@ -202,14 +202,14 @@ extension Union {
   ) throws(Errno) -> CInt {
     let top = try changing()
     while true {
-      guard case .named(let parent, let dentry) = nodes.whereabouts(slot) else {
+      guard case .named(let parent) = nodes.whereabouts(slot) else {
         return staged.keepUnnamed()
       }
       // A rename may have moved the name to a directory that is not on top yet.
       try ensureOnTop(parent)
       try lockToWrite(parent)
       defer { parent.lock.unlock() }
-      guard let (name, _) = nodes.name(dentry, of: slot, in: parent.slot) else { continue }
+      guard let (name, _) = nodes.name(of: slot, in: parent.slot) else { continue }
       let target = try topDescriptor(parent)
       var descriptor: CInt = -1
       var copy: StagedFile? = staged
@@ -229,7 +229,7 @@ extension Union {
       let node = nodes.node(slot)
       node.pointee.branch = 0
       if isLinked { node.pointee.flags.insert(.pseudoLinked) }
-      return (node.pointee.inode, node.pointee.kind)
+      return (nodes.inode(slot), node.pointee.kind)
     }
     name.withUnsafeBufferPointer {
       guard let base = $0.baseAddress else { return }
@@ -244,7 +244,7 @@ extension Union {
     let source = file.descriptor.load(ordering: .relaxed)
     guard source >= 0 else { throw Errno.staleNFSFileHandle }
     let (number, branch) = nodes.lock.whileLocked {
-      (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.branch)
+      (nodes.inode(slot), nodes.node(slot).pointee.branch)
     }
     let attributes = copied(try status(of: source, in: branch))
     Session.willBlock()
@@ -261,13 +261,13 @@ extension Union {
   private func copyUpSpecial(_ slot: UInt32) throws(Errno) {
     let top = try changing()
     while true {
-      guard case .named(let parent, let dentry) = nodes.whereabouts(slot) else {
+      guard case .named(let parent) = nodes.whereabouts(slot) else {
         throw Errno.staleNFSFileHandle
       }
       try ensureOnTop(parent)
       try lockToWrite(parent)
       defer { parent.lock.unlock() }
-      guard let (name, branch) = nodes.name(dentry, of: slot, in: parent.slot) else { continue }
+      guard let (name, branch) = nodes.name(of: slot, in: parent.slot) else { continue }
       let source = try descriptor(parent, branch)
       let target = try topDescriptor(parent)
       let (number, isLinked) = identity(slot)
@@ -344,9 +344,6 @@ extension Union {
 extension NodeTable {
   /// Whether a node is in that directory still. Takes the lock.
   func isChild(_ slot: UInt32, of parent: UInt32) -> Bool {
-    lock.whileLocked {
-      let index = node(slot).pointee.dentry
-      return index != 0 && dentry(index).pointee.parent == parent
-    }
+    lock.whileLocked { hasName(slot) && node(slot).pointee.parent == parent }
   }
 }

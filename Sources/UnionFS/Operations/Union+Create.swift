@@ -294,18 +294,12 @@ extension Union {
 
   private func enterUnnamed(_ attributes: Attributes) -> EntryReply {
     nodes.lock.whileLocked {
-      let slot = nodes.allocateNode()
-      let node = nodes.node(slot)
-      node.pointee.dentry = 0
-      node.pointee.lookups = 1
-      node.pointee.inode = attributes.inode
-      node.pointee.kind = attributes.type
-      node.pointee.branch = 0
-      node.pointee.flags = [.used, .unlinked]
-      node.pointee.extra = nil
+      let slot = nodes.makeNode(
+        inode: attributes.inode, kind: attributes.type, branch: 0, flags: .unlinked)
+      nodes.countLookup(slot)
       return EntryReply(
         node: nodes.currentID(slot),
-        generation: UInt64(node.pointee.generation), attributes: shown(attributes),
+        generation: UInt64(nodes.node(slot).pointee.generation), attributes: shown(attributes),
         timeout: Self.timeout)
     }
   }

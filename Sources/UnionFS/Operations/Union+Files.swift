@@ -288,16 +288,9 @@ extension NodeTable {
   /// The names by which a node is known, each with its directory's node id. Takes the lock.
   func names(of slot: UInt32) -> [(parent: UInt64, name: [CChar])] {
     lock.whileLocked {
-      var found: [(parent: UInt64, name: [CChar])] = []
-      var index = node(slot).pointee.dentry
-      while index != 0 {
-        let entry = dentry(index).pointee
-        let parent = currentID(entry.parent)
-        let name = UnsafeBufferPointer(start: entry.name, count: Int(entry.nameCount))
-        found.append((parent, Array(name)))
-        index = entry.next
+      records(of: slot).map { record in
+        (currentID(node(record).pointee.parent), name(record).dropLast())
       }
-      return found
     }
   }
 

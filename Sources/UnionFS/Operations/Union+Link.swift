@@ -14,7 +14,7 @@ extension Union {
     try self.directory(parent).checkMayAdd()
     try copyUp(slot)
     let top = try changing()
-    let number = nodes.lock.whileLocked { nodes.node(slot).pointee.inode }
+    let number = nodes.lock.whileLocked { nodes.inode(slot) }
     // The source's place is looked up before the target is locked: two directories are never locked
     // in the other order.
     let source = try sourceOfLink(slot)

@@ -53,7 +53,7 @@ extension Union {
   ) -> Bool {
     let parent = nodes.parent(of: directory.slot)?.0 ?? directory
     let (own, above) = nodes.lock.whileLocked {
-      (nodes.node(directory.slot).pointee.inode, nodes.node(parent.slot).pointee.inode)
+      (nodes.inode(directory.slot), nodes.inode(parent.slot))
     }
     if offset < 1, !listing.add(ReservedName.here, inode: own, type: .directory, next: 1) {
       return false

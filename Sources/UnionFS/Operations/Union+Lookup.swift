@@ -34,7 +34,7 @@ extension Union {
     var target = directory
     if name[1] != 0, let (parent, _) = nodes.parent(of: directory.slot) { target = parent }
     let id = nodes.lock.whileLocked { () -> UInt64 in
-      nodes.node(target.slot).pointee.lookups += 1
+      nodes.countLookup(target.slot)
       return nodes.currentID(target.slot)
     }
     do throws(Errno) {
@@ -75,7 +75,7 @@ extension Union {
   func attributes(ofSlot slot: UInt32, at place: Place) throws(Errno) -> Attributes {
     var attributes = try status(at: place)
     let (number, flags) = nodes.lock.whileLocked {
-      (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.flags)
+      (nodes.inode(slot), nodes.node(slot).pointee.flags)
     }
     attributes.inode = number
     if flags.contains(.unlinked) {

@@ -55,7 +55,7 @@ extension Union {
   func ensureName(_ directory: Directory, _ name: Name, _ slot: UInt32) throws(Errno) {
     let top = try changing()
     let (number, isLinked) = nodes.lock.whileLocked {
-      (nodes.node(slot).pointee.inode, nodes.node(slot).pointee.flags.contains(.linked))
+      (nodes.inode(slot), nodes.node(slot).pointee.flags.contains(.linked))
     }
     guard isLinked else { return }
     try ensureOnTop(directory)

@@ -252,7 +252,7 @@ extension Union {
     removed.index = NameIndex()
     var attributes = found
     attributes.linkCount = 0
-    attributes.inode = nodes.lock.whileLocked { nodes.node(removed.slot).pointee.inode }
+    attributes.inode = nodes.lock.whileLocked { nodes.inode(removed.slot) }
     nodes.didUnlink(parent.slot, name, left: 0, attributes)
   }
 }
@@ -264,9 +264,9 @@ extension NodeTable {
     defer { lock.unlock() }
     let index = find(parent, name, hash: name.hash)
     guard index != 0 else { return }
-    let slot = dentry(index).pointee.node
+    let slot = node(named: index)
     unlink(index)
-    if node(slot).pointee.dentry == 0 && left == 0 {
+    if !hasName(slot) && left == 0 {
       setUnlinked(slot)
       setOrphan(slot, attributes)
     }

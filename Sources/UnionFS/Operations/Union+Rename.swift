@@ -345,7 +345,7 @@ extension Union {
     }
     nodes.move(
       from.slot, from: from.directory.slot, from.name, to: to.directory.slot, to.name)
-    let number = nodes.lock.whileLocked { nodes.node(from.slot).pointee.inode }
+    let number = nodes.lock.whileLocked { nodes.inode(from.slot) }
     if let top {
       from.directory.index?.hide(from.name, whiteouts: whiteouts(afterHiding: source, top))
     }
@@ -399,7 +399,7 @@ extension Union {
   private func didExchange(_ from: Side, _ to: Side, _ one: NameState, _ other: NameState) {
     nodes.exchange(from.directory.slot, from.name, to.directory.slot, to.name)
     let (first, second) = nodes.lock.whileLocked {
-      (nodes.node(from.slot).pointee.inode, nodes.node(to.slot).pointee.inode)
+      (nodes.inode(from.slot), nodes.inode(to.slot))
     }
     from.directory.index?.setTop(from.name, type: other.kind, inode: second, branches: [0])
     to.directory.index?.setTop(to.name, type: one.kind, inode: first, branches: [0])
@@ -411,23 +411,23 @@ extension NodeTable {
   func move(_ slot: UInt32, from: UInt32, _ name: Name, to: UInt32, _ newName: Name) {
     lock.lock()
     defer { lock.unlock() }
+    let record = find(from, name, hash: name.hash)
+    if record != 0 && node(named: record) == slot { unlink(record) }
     link(to, newName, hash: newName.hash, to: slot)
-    let index = find(from, name, hash: name.hash)
-    if index != 0 && dentry(index).pointee.node == slot { unlink(index) }
   }
 
   /// Swaps the nodes of two names. Takes the lock.
   func exchange(_ from: UInt32, _ name: Name, _ to: UInt32, _ newName: Name) {
     lock.lock()
     defer { lock.unlock() }
-    let first = find(from, name, hash: name.hash)
-    let second = find(to, newName, hash: newName.hash)
-    guard first != 0, second != 0 else { return }
-    let one = dentry(first).pointee.node
-    let other = dentry(second).pointee.node
-    link(to, newName, hash: newName.hash, to: one)
-    unlink(second)
-    link(from, name, hash: name.hash, to: other)
-    unlink(first)
+    let one = find(from, name, hash: name.hash)
+    let other = find(to, newName, hash: newName.hash)
+    guard one != 0, other != 0 else { return }
+    let (first, second) = (node(named: one), node(named: other))
+    unlink(one)
+    // Of one file's two names, the other may have another record by now.
+    unlink(find(to, newName, hash: newName.hash))
+    link(to, newName, hash: newName.hash, to: first)
+    link(from, name, hash: name.hash, to: second)
   }
 }
