@@ -35,7 +35,7 @@ private func text(_ reference: UInt32, _ arena: borrowing NameArena) -> String {
     var arena = NameArena()
     let one = insert("a-long-name", &arena)
     let other = insert("short", &arena)
-    arena.remove(one)
+    arena.remove(one, count: 11)
     let small = insert("small", &arena)
     #expect(small != one)
     let again = insert("another-one", &arena)
@@ -64,7 +64,7 @@ private func text(_ reference: UInt32, _ arena: borrowing NameArena) -> String {
       #expect(references.count == 20_000)
       for (reference, name) in references { #expect(text(reference, arena) == name) }
       if round == 0 { storage = arena.storage }
-      for reference in references.keys { arena.remove(reference) }
+      for (reference, name) in references { arena.remove(reference, count: name.utf8.count) }
     }
     #expect(arena.storage == storage)
   }

@@ -25,6 +25,12 @@
 
   @inlinable public var capacity: Int { slots.count }
 
+  /// The hash of a name in one of many directories.
+  @inlinable public static func hash(_ name: UInt32, in parent: UInt32) -> UInt32 {
+    let mixed = (UInt64(parent) << 32 | UInt64(name)).mixed
+    return UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
+  }
+
   /// Whether a number may come in: a fifth of the slots stays free.
   @inlinable public func hasRoom(for number: UInt32) -> Bool {
     (used + 1) * 5 <= slots.count * 4 && number <= slots.count

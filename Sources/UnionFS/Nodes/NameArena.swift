@@ -50,9 +50,8 @@ struct NameArena: ~Copyable {
     return reference
   }
 
-  mutating func remove(_ reference: UInt32) {
-    release(reference, bytes(reference).count / 8 + 1)
-  }
+  /// Takes out a name of so many bytes.
+  mutating func remove(_ reference: UInt32, count: Int) { release(reference, count / 8 + 1) }
 
   private mutating func allocate(_ size: Int) -> UInt32 {
     let reference = free[size]

@@ -18,7 +18,10 @@ final class NodeTable: @unchecked Sendable {
 
   let lock = Lock()
   // Below: guarded by `lock`.
-  private var slabs: [UnsafeMutablePointer<Node>] = []
+  /// As many as there may ever be: 8 MiB, of which only what is used is in memory. A variable array would be
+  /// checked at each access.
+  private let slabs = UnsafeMutablePointer<UnsafeMutablePointer<Node>>.allocate(
+    capacity: 1 << Int(UInt32(UInt32.bitWidth) - slabBits))
   /// One past the last record that was ever used.
   private(set) var slotCount: UInt32 = 2
   private var freeRecord: UInt32 = 0
@@ -47,8 +50,8 @@ final class NodeTable: @unchecked Sendable {
   }
 
   init(root: Directory, inode: UInt64, branch: UInt16) {
-    slabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
-    let node = slabs[0] + Int(Self.rootSlot)
+    addSlab(0)
+    let node = self.node(Self.rootSlot)
     node.initialize(to: Node(lookups: 1, branch: branch, kind: .directory, flags: .used))
     node.pointee.word = inode
     setExtra(Self.rootSlot, Unmanaged.passRetained(root).toOpaque())
@@ -58,7 +61,8 @@ final class NodeTable: @unchecked Sendable {
     for place in held {
       if let object = place.object { Unmanaged<AnyObject>.fromOpaque(object).release() }
     }
-    for slab in slabs { slab.deallocate() }
+    for slab in 0...(slotCount - 1) >> Self.slabBits { slabs[Int(slab)].deallocate() }
+    slabs.deallocate()
     lock.destroy()
   }
 
@@ -125,12 +129,16 @@ final class NodeTable: @unchecked Sendable {
       return record
     }
     if slotCount & (1 << Self.slabBits - 1) == 0 {
-      slabs.append(.allocate(capacity: 1 << Int(Self.slabBits)))
+      addSlab(slotCount >> Self.slabBits)
     }
     let record = slotCount
     slotCount += 1
     node(record).initialize(to: Node())
     return record
+  }
+
+  private func addSlab(_ number: UInt32) {
+    (slabs + Int(number)).initialize(to: .allocate(capacity: 1 << Int(Self.slabBits)))
   }
 
   private func free(_ record: UInt32) {
@@ -146,8 +154,10 @@ final class NodeTable: @unchecked Sendable {
   private func freeNode(_ slot: UInt32) -> AnyObject? {
     let extra = takeExtra(slot)
     let node = node(slot)
-    if byInode[node.pointee.word] == slot { byInode[node.pointee.word] = nil }
-    orphans[slot] = nil
+    if node.pointee.flags.contains(.linked), byInode[node.pointee.word] == slot {
+      byInode[node.pointee.word] = nil
+    }
+    if !orphans.isEmpty { orphans[slot] = nil }
     if node.pointee.flags.contains(.split) { splits[slot] = nil }
     node.pointee.generation &+= 1
     free(slot)
@@ -258,17 +268,14 @@ final class NodeTable: @unchecked Sendable {
     }
   }
 
-  private static func hash(_ parent: UInt32, _ name: UInt32) -> UInt32 {
-    name ^ parent &* 0x9E37_79B1
-  }
-
   private func hash(_ record: UInt32) -> UInt32 {
-    Self.hash(node(record).pointee.parent, names.bytes(node(record).pointee.name).nameHash)
+    HashSlots.hash(
+      names.bytes(node(record).pointee.name).nameHash, in: node(record).pointee.parent)
   }
 
   /// The record of a name; 0 for none.
   func find(_ parent: UInt32, _ name: Name, hash: UInt32) -> UInt32 {
-    let found = slots.find(Self.hash(parent, hash)) { record in
+    let found = slots.find(HashSlots.hash(hash, in: parent)) { record in
       let node = node(record)
       return node.pointee.parent == parent
         && names.bytes(node.pointee.name).hasBytes(of: name.bytes)
@@ -285,7 +292,7 @@ final class NodeTable: @unchecked Sendable {
     node.pointee.parent = parent
     node.pointee.name = names.insert(name.bytes)
     node.pointee.flags.remove(.unlinked)
-    slots.insert(slot, Self.hash(parent, hash))
+    slots.insert(slot, HashSlots.hash(hash, in: parent))
     (try? directory(at: parent))?.children += 1
   }
 
@@ -325,8 +332,9 @@ final class NodeTable: @unchecked Sendable {
   /// Takes a name away from its node. Another one's record may be another afterwards.
   func unlink(_ record: UInt32) {
     let node = node(record)
-    slots.remove(record, hash(record))
-    names.remove(node.pointee.name)
+    let bytes = names.bytes(node.pointee.name)
+    slots.remove(record, HashSlots.hash(bytes.nameHash, in: node.pointee.parent))
+    names.remove(node.pointee.name, count: bytes.count)
     (try? directory(at: node.pointee.parent))?.children -= 1
     if !node.pointee.flags.contains(.used) {
       takeOut(record, of: node.pointee.pair.low)
