@@ -185,10 +185,12 @@ public final class Session: @unchecked Sendable {
   }
 
   /// Makes the kernel look a name up anew. Waits for whoever changes the directory: `willBlock` first.
+  ///
+  /// - Parameter name: NUL-terminated: libfuse sends that byte too.
   public static func forgetName(_ name: [CChar], in directory: UInt64) {
-    guard let session = Worker.current?.session else { return }
+    guard let session = Worker.current?.session, name.last == 0 else { return }
     _ = name.withUnsafeBufferPointer {
-      fuse_lowlevel_notify_inval_entry(session.raw, directory, $0.baseAddress, $0.count)
+      fuse_lowlevel_notify_inval_entry(session.raw, directory, $0.baseAddress, $0.count - 1)
     }
   }
 

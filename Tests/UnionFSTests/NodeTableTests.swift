@@ -47,7 +47,7 @@ private final class Fixture {
   /// A node's names, the last that was added first.
   func names(of slot: UInt32) -> [String] {
     table.names(of: slot).map {
-      String(decoding: $0.name.map(UInt8.init(bitPattern:)), as: UTF8.self)
+      String(decoding: $0.name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
   }
 

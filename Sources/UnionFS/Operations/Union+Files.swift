@@ -285,11 +285,11 @@ private final class Afterwards {
 }
 
 extension NodeTable {
-  /// The names by which a node is known, each with its directory's node id. Takes the lock.
+  /// The names by which a node is known, NUL-terminated, each with its directory's node id. Takes the lock.
   func names(of slot: UInt32) -> [(parent: UInt64, name: [CChar])] {
     lock.whileLocked {
       records(of: slot).map { record in
-        (currentID(node(record).pointee.parent), name(record).dropLast())
+        (currentID(node(record).pointee.parent), name(record))
       }
     }
   }
