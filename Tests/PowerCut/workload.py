@@ -150,7 +150,11 @@ class Rename(Change):
         names = [n for n in (self.name, f"{self.name}.new") if status(f"{mount}/{n}")]
         if self.ordered and len(names) != 1:
             return [f"{self.name}: a rename shows {names or 'no name'}"]
-        return [text for name in names for text in self.whole(mount, name)]
+        return [text for name in names for text in self.moved(mount, name)]
+
+    def moved(self, mount, name):
+        """What is wrong with what has that name."""
+        return self.whole(mount, name)
 
 
 class Link(Change):
@@ -210,7 +214,7 @@ class Create(Change):
         return []
 
 
-class RenameDirectory(Change):
+class RenameDirectory(Rename):
     """A directory with files of the lower branch, which are copied first."""
 
     FILES = 12
@@ -225,19 +229,12 @@ class RenameDirectory(Change):
         for file in self.files:
             file.prepare(lower)
 
-    def act(self, mount, mark):
-        os.rename(f"{mount}/{self.name}", f"{mount}/{self.name}.new")
-
-    def verify(self, mount, lasts):
-        names = [n for n in (self.name, f"{self.name}.new") if status(f"{mount}/{n}")]
-        if self.ordered and len(names) != 1:
-            return [f"{self.name}: a directory's rename shows {names or 'no name'}"]
+    def moved(self, mount, name):
         wrong = []
-        for name in names:
-            for file in self.files:
-                path = name + file.name[len(self.name):]
-                if self.ordered or status(f"{mount}/{path}"):
-                    wrong += file.whole(mount, path)
+        for file in self.files:
+            path = name + file.name[len(self.name):]
+            if self.ordered or status(f"{mount}/{path}"):
+                wrong += file.whole(mount, path)
         return wrong
 
 

@@ -3,7 +3,7 @@ import Testing
 @testable import UnionCore
 
 extension String {
-  fileprivate func withBytes<Result>(
+  func withBytes<Result>(
     _ body: (UnsafeBufferPointer<CChar>) throws -> Result
   ) rethrows -> Result {
     try withCString { try body(UnsafeBufferPointer(start: $0, count: utf8.count)) }

@@ -3,12 +3,6 @@ import Testing
 @testable import UnionCore
 
 extension String {
-  fileprivate func withBytes<Result>(
-    _ body: (UnsafeBufferPointer<CChar>) throws -> Result
-  ) rethrows -> Result {
-    try withCString { try body(UnsafeBufferPointer(start: $0, count: utf8.count)) }
-  }
-
   fileprivate func asName<Result>(_ body: (Name) throws -> Result) rethrows -> Result {
     try withBytes {
       try body(Name(unchecked: $0.baseAddress.unsafelyUnwrapped, count: $0.count))

@@ -152,7 +152,8 @@ public final class WorkArea: Sendable {
       return Array(cString: fresh)
     }
     // What cannot be deleted now is at the next mount.
-    if !deletions.add({ [self] in try? removeTree(discarded) }) { try? removeTree(discarded) }
+    let delete = { @Sendable [self] () -> Void in try? removeTree(discarded) }
+    if !deletions.add(delete) { delete() }
   }
 }
 
