@@ -46,12 +46,12 @@ private func text(_ reference: UInt32, _ arena: borrowing NameArena) -> String {
   @Test func whatIsLeftOfASlabIsUsed() {
     var arena = NameArena()
     let long = String(repeating: "l", count: 255)
-    // 255 of 32 units each, and 31 units are left.
+    // 255 of 64 units each, and 63 units are left.
     for _ in 0..<256 { _ = insert(long, &arena) }
     #expect(arena.storage == 2 * 65_536)
-    let rest = insert(String(repeating: "r", count: 247), &arena)
-    #expect(rest == 1 + 255 * 32, "31 units at the first slab's end")
-    #expect(text(rest, arena) == String(repeating: "r", count: 247))
+    let rest = insert(String(repeating: "r", count: 251), &arena)
+    #expect(rest == 1 + 255 * 64, "63 units at the first slab's end")
+    #expect(text(rest, arena) == String(repeating: "r", count: 251))
   }
 
   @Test func namesThatComeAndGoTakeNoMore() {

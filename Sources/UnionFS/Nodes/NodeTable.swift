@@ -8,7 +8,7 @@ internal import UnionCore
 /// and a node id is slot and generation, so an id that is used again after a FORGET is told apart. The
 /// id's highest bit is that of a split node's second id.
 ///
-/// A file with one name takes 28 bytes, its name 8 or more (`NameArena`), and 5 to 7.5 in the table of
+/// A file with one name takes 28 bytes, its name 4 or more (`NameArena`), and 5 to 7.5 in the table of
 /// hashes. What is freed is used again, never given back: a slot keeps its generation.
 ///
 /// A name is told by its record: the node itself for its first one, the last that was added.
