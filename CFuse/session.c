@@ -39,6 +39,21 @@ static void complete(struct fuse_init_out *out, const struct cfuse_state *state)
   }
 }
 
+// The kernel takes each piece of a reply by its page, one piece of one page with the least work.
+static ssize_t write_pieces(int fd, const struct iovec *iov, int count) {
+  static _Thread_local char page[512] __attribute__((aligned(512)));
+  size_t size = 0;
+  if (count > 1) {
+    for (int i = 0; i < count; i++) {
+      if (iov[i].iov_len > sizeof page - size) return writev(fd, iov, count);
+      memcpy(page + size, iov[i].iov_base, iov[i].iov_len);
+      size += iov[i].iov_len;
+    }
+    return write(fd, page, size);
+  }
+  return writev(fd, iov, count);
+}
+
 static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata) {
   struct cfuse_state *state = userdata;
   if (state->init_unique != 0 && count == 2 && iov[0].iov_len == sizeof(struct fuse_out_header) &&
@@ -49,7 +64,7 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
       state->init_unique = 0;
     }
   }
-  return writev(fd, iov, count);
+  return write_pieces(fd, iov, count);
 }
 
 // Without both of these libfuse gives up the splice capabilities.
@@ -94,7 +109,7 @@ int cfuse_reply_raw(
     struct fuse_session *session, uint64_t unique, int error, const void *body, size_t size) {
   struct fuse_out_header header = {(uint32_t)(sizeof header + size), error, unique};
   struct iovec iov[2] = {{&header, sizeof header}, {(void *)body, size}};
-  ssize_t result = writev(fuse_session_fd(session), iov, size ? 2 : 1);
+  ssize_t result = write_pieces(fuse_session_fd(session), iov, size ? 2 : 1);
   return result < 0 ? -errno : 0;
 }
 
