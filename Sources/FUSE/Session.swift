@@ -162,19 +162,21 @@ public final class Session: @unchecked Sendable {
     if let session = Worker.current?.session { cfuse_backing_close(session.raw, backing) }
   }
 
-  /// Up to so many bytes of a file are given.
-  static let mostGiven = 1 << 16
+  /// The session whose request the calling thread serves.
+  public static var current: Session? { Worker.current?.session }
 
-  /// Puts a small file's content, where it is in memory, into the kernel's page cache, so that its first
-  /// read asks nothing. To be called before an OPEN is answered, of a node of which no handle is open:
-  /// a page that a READ waits for would be waited for.
-  public static func giveContent(of node: UInt64, _ descriptor: CInt) {
-    guard let worker = Worker.current else { return }
-    let room = worker.room(mostGiven + 1)
-    guard let count = try? FileSystemCall.readIfCached(descriptor, into: room, at: 0), count > 0,
-      count <= mostGiven
-    else { return }
-    _ = cfuse_store(worker.session.raw, node, 0, room.baseAddress, count)
+  /// Room for so many bytes until the request at hand is answered; nil on any other thread.
+  public static func room(_ count: Int) -> UnsafeMutableRawBufferPointer? {
+    Worker.current?.room(count)
+  }
+
+  /// Puts a whole small file's content into the kernel's page cache, so that reading it asks nothing. Of a
+  /// node of which no handle is open, or the first is about to be answered: a page that a READ waits for
+  /// would be waited for. Not after `close`.
+  ///
+  /// - Returns: whether the kernel has taken it.
+  public func giveContent(of node: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    bytes.isEmpty || cfuse_store(raw, node, 0, bytes.baseAddress, bytes.count) == 0
   }
 
   /// Makes the kernel forget a node's attributes. Safe while a request of that node is served.

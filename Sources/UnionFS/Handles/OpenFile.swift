@@ -12,7 +12,8 @@ final class OpenFile: @unchecked Sendable {
   /// file, so nothing else waits for it.
   let lock = Lock()
 
-  /// -1 while nothing has the file open. Changed under `lock`; stays while there are handles.
+  /// -1 while nothing needs it: nobody has the file open, or only readers of a lower file whose content
+  /// the kernel was given (`Union+Content.swift`). Changed under `lock`; stays while there are handles.
   let descriptor = Atomic<CInt>(-1)
   /// Whether `descriptor` can be written to. Changed under `lock`.
   let isWritable = Atomic<Bool>(false)
@@ -43,8 +44,11 @@ final class OpenFile: @unchecked Sendable {
   /// Whether chattr(1) may forbid to write, so that an open has to look.
   let mayBeProtected = Atomic<Bool>(false)
 
-  /// Handles and requests that use it. Guarded by the node table's lock.
+  // Guarded by the node table's lock.
+  /// Handles and requests that use it.
   var users = 0
+  /// Where a lower branch holds the file, once it has no name.
+  var former: FormerPlace?
 
   /// Descriptors of content that are open, over all files.
   static let openCount = Atomic<Int>(0)
@@ -92,6 +96,14 @@ final class OpenFile: @unchecked Sendable {
     isReadable.store(readable, ordering: .relaxed)
     isWritable.store(writable, ordering: .relaxed)
   }
+}
+
+/// Where a file lies that has no name any more.
+struct FormerPlace {
+  var directory: DirectoryDescriptor
+  /// NUL-terminated.
+  var name: [CChar]
+  var branch: UInt16
 }
 
 /// How a handle's data moves.

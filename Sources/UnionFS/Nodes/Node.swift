@@ -30,7 +30,7 @@ struct Node {
     static let pseudoLinked = Flags(rawValue: 4)
     /// No name is left.
     static let unlinked = Flags(rawValue: 8)
-    /// The kernel has been given its content once.
+    /// The kernel has been given all of its content.
     static let given = Flags(rawValue: 16)
     /// The kernel is given its second id from now on: see `Union+Split.swift`.
     static let split = Flags(rawValue: 32)

@@ -86,6 +86,15 @@ extension Union {
     let file = openFile(slot)
     defer { letGo(file, slot) }
     let descriptor = file.descriptor.load(ordering: .acquiring)
+    if descriptor < 0, let former = nodes.lock.whileLocked({ file.former }) {
+      return try former.name.withUnsafeBufferPointer { buffer throws(Errno) in
+        guard let base = buffer.baseAddress else { throw Errno.notThere }
+        return try body(
+          Place(
+            directory: former.directory.raw, name: base, branch: former.branch,
+            held: former.directory))
+      }
+    }
     guard descriptor >= 0 else { throw Errno.staleNFSFileHandle }
     let below = nodes.lock.whileLocked { nodes.node(slot).pointee.branch }
     let branch = file.isOnTop.load(ordering: .acquiring) ? 0 : below

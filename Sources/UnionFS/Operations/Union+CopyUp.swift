@@ -165,7 +165,8 @@ extension Union {
       descriptor = try publish(staged, slot, isLinked: false)
     }
     InodeFlags.protect(descriptor, as: attributes)
-    if file.descriptor.load(ordering: .relaxed) >= 0 {
+    // Who reads without a descriptor needs one of the copy, which may lose its name.
+    if file.descriptor.load(ordering: .relaxed) >= 0 || file.cachedHandles > 0 {
       keepLower(file, source.descriptor)
       try file.adopt(descriptor, readable: true, writable: true)
     } else {
@@ -241,8 +242,7 @@ extension Union {
   /// A removed file that is still open and was never on top.
   private func copyUpUnnamed(_ file: OpenFile, _ slot: UInt32, size: Int64?) throws(Errno) {
     let top = try changing()
-    let source = file.descriptor.load(ordering: .relaxed)
-    guard source >= 0 else { throw Errno.staleNFSFileHandle }
+    let source = try openContent(of: file, slot)
     let (number, branch) = nodes.lock.whileLocked {
       (nodes.inode(slot), nodes.node(slot).pointee.branch)
     }

@@ -157,7 +157,7 @@ extension Union {
 
 extension NodeTable {
   /// The open file of a regular file's node, nil where nothing has it open. Under the lock.
-  private func openFile(_ slot: UInt32) -> OpenFile? {
+  func openFile(_ slot: UInt32) -> OpenFile? {
     guard node(slot).pointee.kind == .regular, let extra = extra(slot) else { return nil }
     return Unmanaged<OpenFile>.fromOpaque(extra).takeUnretainedValue()
   }

@@ -39,17 +39,10 @@ extension Union {
     if reply.backing != 0 && opening.flags & OpenFlag.accessMode != OpenFlag.readOnly {
       Session.forgetAttributes(of: opening.node)
     }
-    giveContent(of: opening.node, opening.slot, file, flags: opening.flags)
+    if opening.flags & OpenFlag.accessMode == OpenFlag.readOnly {
+      giveContent(of: opening.node, opening.slot, file)
+    }
     return reply
-  }
-
-  /// A small file that is opened to be read comes with its content, once. The file is locked, so nothing
-  /// writes to it or opens it meanwhile.
-  private func giveContent(of node: UInt64, _ slot: UInt32, _ file: OpenFile, flags: CInt) {
-    guard flags & OpenFlag.accessMode == OpenFlag.readOnly, file.cachedHandles == 1,
-      nodes.isFirstGiven(slot)
-    else { return }
-    Session.giveContent(of: node, file.descriptor.load(ordering: .acquiring))
   }
 
   /// A handle of an open file, which is locked.
@@ -123,6 +116,7 @@ extension Union {
       try checkProtection(attributes, flags: flags)
     }
     if isOpen && (!write || canWrite) && (!wantsReading || canRead) { return }
+    if !isOpen && !wantsWriting && isWithKernel(file, slot) { return }
     // The rest is for directories and for what a request opens for its own time: whoever opens too
     // much is told, and everybody else goes on.
     if !isOpen && OpenFile.openCount.load(ordering: .relaxed) >= openFileLimit {
@@ -159,7 +153,8 @@ extension Union {
   }
 
   func descriptor(ofHandle handle: UInt64) throws(Errno) -> CInt {
-    try FileHandle.from(handle).file.descriptor.load(ordering: .acquiring)
+    let handle = try FileHandle.from(handle)
+    return try content(handle.file, handle.slot)
   }
 
   /// The descriptor of what the kernel shows by a handle, which for a reader of a lower file by
@@ -168,7 +163,7 @@ extension Union {
     let handle = try FileHandle.from(number)
     let lower = handle.file.lowerDescriptor.load(ordering: .acquiring)
     if handle.mode == .passthroughBelow && lower >= 0 { return lower }
-    return handle.file.descriptor.load(ordering: .acquiring)
+    return try content(handle.file, handle.slot)
   }
 
   /// The descriptor to write to; the first write to a lower file copies it up.
@@ -297,11 +292,6 @@ extension NodeTable {
   /// Takes the lock.
   func id(_ slot: UInt32) -> UInt64 {
     lock.whileLocked { currentID(slot) }
-  }
-
-  /// Whether a node's content is given for the first time; it is from here on. Takes the lock.
-  func isFirstGiven(_ slot: UInt32) -> Bool {
-    lock.whileLocked { node(slot).pointee.flags.insert(.given).inserted }
   }
 }
 

@@ -24,7 +24,7 @@ extension Union {
     let attributes = try status(at: place.raw, name.pointer, in: branch)
     if attributes.isDirectory { throw Errno.isDirectory }
     if attributes.isProtected { throw Errno.notPermitted }
-    let leaving = leaving(branch, attributes)
+    let leaving = leaving(place, branch, attributes)
     if let counted = leaving.counted { try top.area.inodes.expectLinkCount(of: counted) }
     try top.area.inodes.whileForgetting(top: leaving.forgotten) { () throws(Errno) in
       if replaces(state, top) {
@@ -95,6 +95,8 @@ extension Union {
 
   /// What is to be known of a file that is about to lose a name.
   struct Leaving {
+    /// The directory that holds it on disk.
+    var place: DirectoryDescriptor
     var branch: UInt16
     var found: Attributes
     /// The number that the union shows.
@@ -109,11 +111,14 @@ extension Union {
     }
   }
 
-  func leaving(_ branch: UInt16, _ found: Attributes) -> Leaving {
+  func leaving(
+    _ place: DirectoryDescriptor, _ branch: UInt16, _ found: Attributes
+  ) -> Leaving {
     var number = numbers.number(branch: Int(branch), device: found.device, inode: found.inode)
     if branch == 0, let kept = top?.area.inodes.number(ofTop: found) { number = kept }
     var leaving = Leaving(
-      branch: branch, found: found, number: number, left: max(found.linkCount, 1) - 1)
+      place: place, branch: branch, found: found, number: number,
+      left: max(found.linkCount, 1) - 1)
     guard let top, !found.isDirectory else { return leaving }
     if let count = top.area.inodes.linkCount(of: number) {
       leaving.counted = number
@@ -141,7 +146,9 @@ extension Union {
     var attributes = leaving.found
     attributes.inode = leaving.number
     attributes.linkCount = leaving.left
-    nodes.didUnlink(directory.slot, name, left: leaving.left, attributes)
+    nodes.didUnlink(
+      directory.slot, name, left: leaving.left, attributes,
+      former: leaving.branch == 0 ? nil : (leaving.place, leaving.branch))
   }
 
   func removeDirectory(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) {
@@ -259,13 +266,22 @@ extension Union {
 
 extension NodeTable {
   /// A name is gone; without any left, the node keeps its last attributes. Takes the lock.
-  func didUnlink(_ parent: UInt32, _ name: Name, left: UInt64, _ attributes: Attributes) {
+  ///
+  /// - Parameter former: where a lower branch holds the file still.
+  func didUnlink(
+    _ parent: UInt32, _ name: Name, left: UInt64, _ attributes: Attributes,
+    former: (DirectoryDescriptor, UInt16)? = nil
+  ) {
     lock.lock()
     defer { lock.unlock() }
     let index = find(parent, name, hash: name.hash)
     guard index != 0 else { return }
     let slot = node(named: index)
     unlink(index)
+    if let former, !hasName(slot), let file = openFile(slot) {
+      file.former = FormerPlace(
+        directory: former.0, name: Array(name.bytes) + [0], branch: former.1)
+    }
     if !hasName(slot) && left == 0 {
       setUnlinked(slot)
       setOrphan(slot, attributes)

@@ -169,7 +169,7 @@ extension Union {
     let fromTop = try topDescriptor(from.directory)
     let toTop = try topDescriptor(to.directory)
     let old = try attributesOfTarget(to, target)
-    let lost = old.map { leaving($0.2, $0.0) }
+    let lost = old.map { leaving($0.1, $0.2, $0.0) }
     if let counted = lost?.counted { try top.area.inodes.expectLinkCount(of: counted) }
     let before = try moved.map { (moved) throws(Errno) in
       try makeOpaqueToMove(moved, at: from, over: target, top)
