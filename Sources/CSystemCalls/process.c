@@ -62,6 +62,14 @@ void csys_become(int switch_ids, unsigned user, unsigned group, unsigned mask) {
   }
 }
 
+void csys_init_mutex(void *mutex) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+  pthread_mutex_init(mutex, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+}
+
 int csys_start_thread(void *(*body)(void *), void *argument) {
   sigset_t all, old;
   pthread_attr_t attributes;

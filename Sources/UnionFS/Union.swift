@@ -18,6 +18,7 @@ final class Union: @unchecked Sendable {
   let top: Top?
   let nodes: NodeTable
   let descriptors: DirectoryDescriptors
+  let readAhead = ReadAhead()
   let root: Directory
   /// Held by renames of directories between directories, so that ancestry stands still.
   let renameLock = Lock()
@@ -158,7 +159,13 @@ final class Union: @unchecked Sendable {
   }
 
   /// Before the first request. Without a thread for deletions each request does its own.
-  func begin() { try? top?.area.deletions.start() }
+  func begin() {
+    try? top?.area.deletions.start()
+    startReadingAhead()
+  }
+
+  /// Before the session is closed.
+  func stop() { readAhead.finish() }
 
   /// The mount's last word: nothing is left half done.
   func finish() {

@@ -94,9 +94,11 @@ public final class UnionMount: Sendable {
         if try unmountAsked() { break }
       }
     } catch {
+      union.stop()
       session.close()
       throw Failure(.failed, "the mount \(mountPoint) cannot be served: \(error)")
     }
+    union.stop()
     session.close()
     union.finish()
   }

@@ -57,6 +57,51 @@ import Testing
     }
   }
 
+  /// Walks are read ahead of by a thread of its own, which looks at directories that others change.
+  @Test func walksWhileDirectoriesComeAndGo() throws {
+    let lower = (1...6).map { index in
+      Branch.lower(
+        (0..<12).flatMap { outer in
+          (0..<6).map { inner in
+            Item.file(Path("t/d\(outer)/e\(inner)/in\(index)"), "\(index)")
+          }
+        })
+    }
+    @Sendable func walk(_ folder: Path) throws -> Int {
+      var count = 0
+      for entry in try folder.entries() {
+        // What goes while it is walked is no failure.
+        guard let status = try? (folder / entry.name).stat() else { continue }
+        count += 1
+        if status.kind == .directory { count += (try? walk(folder / entry.name)) ?? 0 }
+      }
+      return count
+    }
+    try withUnion([.rw()] + lower) { u throws in
+      let tree = u / "t"
+      #expect(try walk(tree) == 12 + 12 * 6 + 12 * 6 * 6)
+      let errors = concurrently(5) { thread in
+        if thread < 3 {
+          for _ in 0..<6 { _ = try walk(tree) }
+          return
+        }
+        for outer in stride(from: thread - 3, to: 12, by: 2) {
+          let folder = tree / Path("d\(outer)")
+          try (folder / "e0").removeTree()
+          try (folder / "e1").rename(to: folder / "moved")
+          try (folder / "e2/in1").unlink()
+          try (folder / "e3/new").write("n")
+          try (folder / "e0").mkdir()
+          try folder.rename(to: tree / Path("was\(outer)"))
+        }
+      }
+      #expect(errors == [])
+      // Each outer one has lost six files and one, and has a new one.
+      #expect(try walk(tree) == 12 + 12 * 6 + 12 * (6 * 6 - 6 - 1 + 1))
+      #expect(try (tree / "was3").names().sorted() == ["e0", "e2", "e3", "e4", "e5", "moved"])
+    }
+  }
+
   @Test func aDirectoryOfManyNamesOverSeveralBranches() throws {
     let count = currentEnvironment["UNIONFS_TEST_FULL"] == nil ? 9_000 : 99_000
     let branches: [[Item]] = (0..<3).map { branch in

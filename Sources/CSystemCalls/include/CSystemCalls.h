@@ -91,6 +91,9 @@ int csys_has_capability(int capability);
 /// Sets this thread's umask and, when asked, its file-system ids, where they differ from the last.
 void csys_become(int switch_ids, unsigned user, unsigned group, unsigned mask);
 
+/// Makes a pthread_mutex_t that is spun on for a moment before it is slept for (PTHREAD_MUTEX_ADAPTIVE_NP).
+void csys_init_mutex(void *mutex);
+
 /// Starts a detached thread with every signal blocked.
 int csys_start_thread(void *(*body)(void *), void *argument);
 /// A descriptor that becomes readable when one of SIGTERM, SIGINT, SIGHUP arrives; blocks them.

@@ -43,6 +43,9 @@ final class Directory: @unchecked Sendable {
   /// Whether it has been found out how large it is.
   let wasMeasured = Atomic<Bool>(false)
 
+  // Guarded by the lock of `ReadAhead`.
+  var walk = Walk()
+
   // Guarded by the lock of `DirectoryDescriptors`.
   var descriptors: [(branch: UInt16, descriptor: DirectoryDescriptor)] = []
   var ringIndex = -1

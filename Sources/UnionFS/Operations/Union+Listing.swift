@@ -26,6 +26,7 @@ extension Union {
   ) throws(Errno) {
     let directory = try directory(node)
     if offset < 2, !addDots(directory, from: offset, into: &listing) { return }
+    defer { if offset == 0 { didList(directory) } }
     try lockToList(directory)
     defer { directory.lock.unlock() }
     guard let names = directory.index, offset >= 0, offset - 2 < Int64(names.entries.count) else {
