@@ -89,6 +89,17 @@ private final class Forest: Sendable {
     }
   }
 
+  @Test func whoRemovesIsNotFollowed() throws {
+    try withThread(breadth: 8, depth: 2) { forest, readAhead in
+      for position in 0..<8 {
+        list([position], of: forest, readAhead)
+        readAhead.didRemove()
+      }
+      readAhead.finish()
+      #expect(forest.asked(0) == [])
+    }
+  }
+
   @Test func itIsNeverFarAhead() throws {
     try withThread(breadth: 1000, depth: 1) { forest, readAhead in
       for position in 0..<3 { list([position], of: forest, readAhead) }

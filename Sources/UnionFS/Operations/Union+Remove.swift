@@ -10,6 +10,7 @@ internal import UnionCore
 extension Union {
   func unlink(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) {
     let top = try changing()
+    readAhead.didRemove()
     let name = try Name(raw)
     let directory = try directory(parent)
     try directory.checkMayRemove()
@@ -153,6 +154,7 @@ extension Union {
 
   func removeDirectory(parent: UInt64, name raw: CName, caller: Caller) throws(Errno) {
     let top = try changing()
+    readAhead.didRemove()
     let name = try Name(raw)
     let directory = try directory(parent)
     try directory.checkMayRemove()

@@ -108,6 +108,14 @@ final class ReadAhead: @unchecked Sendable {
     if isWaiting && ahead <= Self.few && !pieces.isEmpty { hasWork.signal() }
   }
 
+  /// A client removes names: it does not only look, and what it removes is not to be made ready.
+  func didRemove() {
+    lock.lock()
+    confidence = 0
+    pieces = []
+    lock.unlock()
+  }
+
   /// Under the lock.
   private func extend(_ directory: Directory, from position: Int) {
     let next = position + 1
