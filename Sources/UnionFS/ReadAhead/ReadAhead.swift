@@ -100,7 +100,7 @@ final class ReadAhead: @unchecked Sendable {
       // It has gone elsewhere.
       course &+= 1
       ahead = 0
-      pieces = []
+      giveUp(pieces.count)
     }
     guard confidence >= Self.enough else { return }
     if parentHasDeep { extend(parent, from: position) }
@@ -112,8 +112,16 @@ final class ReadAhead: @unchecked Sendable {
   func didRemove() {
     lock.lock()
     confidence = 0
-    pieces = []
+    giveUp(pieces.count)
     lock.unlock()
+  }
+
+  /// The oldest pieces are not looked at; they may come again. Under the lock.
+  private func giveUp(_ count: Int) {
+    for piece in pieces.prefix(count) {
+      piece.directory.walk.readyTo = piece.positions.lowerBound
+    }
+    pieces.removeFirst(count)
   }
 
   /// Under the lock.
@@ -122,7 +130,7 @@ final class ReadAhead: @unchecked Sendable {
     guard directory.walk.readyTo <= next + Self.window / 2 else { return }
     let positions = max(directory.walk.readyTo, next)..<(next + Self.window)
     directory.walk.readyTo = positions.upperBound
-    if pieces.count >= Self.mostPieces { pieces.removeFirst() }
+    if pieces.count >= Self.mostPieces { giveUp(1) }
     pieces.append(Piece(directory: directory, positions: positions))
   }
 
