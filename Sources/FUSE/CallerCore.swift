@@ -231,7 +231,7 @@ struct CallerWatch: ~Copyable {
   /// moves the caller at each tick, as two threads want its core.
   private static let stride = 64
   /// In nanoseconds.
-  private static let wait: UInt64 = 25_000
+  private static let wait: UInt64 = 10_000
   /// So many changes of callers in this many requests are several that ask in turn.
   private static let window = 32
   private static let mostChanges = 8
