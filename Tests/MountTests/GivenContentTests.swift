@@ -123,6 +123,18 @@ import Testing
     }
   }
 
+  @Test func aNamelessOneThatNobodyHasOpenIsNotOpened() throws {
+    try withUnion(lower: [.file("f", "text")]) { u throws in
+      #expect(try (u / "f").text() == "text")
+      let handle = try u.open("f", openPath)
+      try (u / "f").unlink()
+      // As where the content was never given: nothing leads to the file any more.
+      #expect(throws: Errno.self) {
+        try Path("/proc/self/fd/\(handle.descriptor)").open(O_RDONLY)
+      }
+    }
+  }
+
   @Test func aHardLinkedOneIsReadAfterTheNameThatWasOpenedIsGone() throws {
     try withReader([.file("d/f", "text"), .hardLink("d/g", of: "d/f")]) { u, reader, dropPages in
       try (u / "d/f").unlink()

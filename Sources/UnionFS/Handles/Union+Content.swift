@@ -16,9 +16,14 @@ extension Union {
   /// Up to so many bytes of a file are given to the kernel before they are asked for.
   static let mostGiven = 1 << 16
 
-  /// Whether an open that only reads needs no descriptor. The file is locked.
+  /// Whether an open that only reads needs no descriptor: the kernel has the content, and the file can be
+  /// found later. The file is locked, and its name does not go unnoticed any more.
   func isWithKernel(_ file: OpenFile, _ slot: UInt32) -> Bool {
-    !file.isOnTop.load(ordering: .relaxed) && nodes.isGiven(slot)
+    !file.isOnTop.load(ordering: .relaxed)
+      && nodes.lock.whileLocked {
+        nodes.node(slot).pointee.flags.contains(.given)
+          && (nodes.hasName(slot) || file.former != nil)
+      }
   }
 
   /// The descriptor of an open file's content.
