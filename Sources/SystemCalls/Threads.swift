@@ -52,7 +52,9 @@ public struct ReadWriteLock: @unchecked Sendable {
 
   public func lockToRead() { pthread_rwlock_rdlock(storage) }
   public func lockToWrite() { pthread_rwlock_wrlock(storage) }
-  /// Whether it was free; it is held then.
+  /// Whether it could be had at once; it is held then.
+  public func tryLockToRead() -> Bool { pthread_rwlock_tryrdlock(storage) == 0 }
+  /// The same.
   public func tryLockToWrite() -> Bool { pthread_rwlock_trywrlock(storage) == 0 }
   public func unlock() { pthread_rwlock_unlock(storage) }
 }

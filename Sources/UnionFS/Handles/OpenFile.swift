@@ -25,6 +25,8 @@ final class OpenFile: @unchecked Sendable {
   let mayHavePrivileges = Atomic<Bool>(true)
 
   // Guarded by `lock`.
+  /// Whether it counts among those open: also one without a descriptor, which may need one at any time.
+  private(set) var isCounted = false
   /// The kernel's number of the file for passthrough, 0 while no handle is.
   var backing: CInt = 0
   var cachedHandles = 0
@@ -50,17 +52,15 @@ final class OpenFile: @unchecked Sendable {
   /// Where a lower branch holds the file, once it has no name.
   var former: FormerPlace?
 
-  /// Descriptors of content that are open, over all files.
+  /// Descriptors of content that are open or may be at any time, over all files.
   static let openCount = Atomic<Int>(0)
 
   init(isOnTop: Bool) { self.isOnTop = Atomic(isOnTop) }
 
   deinit {
     let open = descriptor.load(ordering: .relaxed)
-    if open >= 0 {
-      FileSystemCall.close(open)
-      Self.openCount.subtract(1, ordering: .relaxed)
-    }
+    if open >= 0 { FileSystemCall.close(open) }
+    if isCounted { Self.openCount.subtract(1, ordering: .relaxed) }
     closeLower()
     lock.destroy()
   }
@@ -80,6 +80,13 @@ final class OpenFile: @unchecked Sendable {
     lock.lock()
   }
 
+  /// Counts it among those open, once. Under `lock`.
+  func count() {
+    if isCounted { return }
+    isCounted = true
+    Self.openCount.add(1, ordering: .relaxed)
+  }
+
   /// Takes another descriptor of the file's content. Under `lock`.
   func adopt(_ new: CInt, readable: Bool, writable: Bool) throws(Errno) {
     let old = descriptor.load(ordering: .relaxed)
@@ -90,7 +97,7 @@ final class OpenFile: @unchecked Sendable {
         try FileSystemCall.replace(old, with: new)
       }
     } else {
-      Self.openCount.add(1, ordering: .relaxed)
+      count()
       descriptor.store(new, ordering: .releasing)
     }
     isReadable.store(readable, ordering: .relaxed)

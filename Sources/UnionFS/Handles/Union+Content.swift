@@ -39,13 +39,13 @@ extension Union {
   func openContent(of file: OpenFile, _ slot: UInt32) throws(Errno) -> CInt {
     let descriptor = file.descriptor.load(ordering: .relaxed)
     if descriptor >= 0 { return descriptor }
-    if OpenFile.openCount.load(ordering: .relaxed) >= openFileLimit {
-      throw Errno.tooManyOpenFiles
-    }
     let opened = try withPlace(slot) { place throws(Errno) in
       try openContent(place, write: false)
     }
     try file.adopt(opened.descriptor, readable: opened.isReadable, writable: false)
+    // Its directory's descriptor is needed no longer.
+    let former = nodes.lock.whileLocked { file.former.take() }
+    _ = consume former
     return file.descriptor.load(ordering: .relaxed)
   }
 

@@ -1,3 +1,4 @@
+internal import FUSE
 internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
@@ -42,6 +43,22 @@ final class Directory: @unchecked Sendable {
   static let leastProbes = 24
   /// Whether it has been found out how large it is.
   let wasMeasured = Atomic<Bool>(false)
+
+  /// Whether its index is being made ahead, under `lock`.
+  let isReadAhead = Atomic<Bool>(false)
+
+  /// Locks it. Where its index is being made ahead, requests of others are not kept waiting.
+  func lockPatientlyToRead() {
+    if lock.tryLockToRead() { return }
+    if isReadAhead.load(ordering: .acquiring) { Session.willBlock() }
+    lock.lockToRead()
+  }
+
+  func lockPatientlyToWrite() {
+    if lock.tryLockToWrite() { return }
+    if isReadAhead.load(ordering: .acquiring) { Session.willBlock() }
+    lock.lockToWrite()
+  }
 
   // Guarded by the lock of `ReadAhead`.
   var walk = Walk()

@@ -27,7 +27,7 @@ final class DirectoryDescriptor: Sendable {
 /// Lock order: `lock` is the innermost; no system call is made under it.
 final class DirectoryDescriptors: @unchecked Sendable {
   private let lock = Lock()
-  private let limit: Int
+  let limit: Int
   // Below, and the `descriptors`, `ringIndex` and `wasUsed` of every directory: guarded by `lock`.
   private var ring: [Unmanaged<Directory>] = []
   private var hand = 0

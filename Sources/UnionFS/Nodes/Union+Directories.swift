@@ -74,18 +74,18 @@ extension Union {
 
   /// Locks a directory to look at its names.
   func lockToRead(_ directory: Directory) throws(Errno) {
-    directory.lock.lockToRead()
+    directory.lockPatientlyToRead()
     while !isMadeOut(directory) {
       directory.lock.unlock()
       try lockToWrite(directory)
       directory.lock.unlock()
-      directory.lock.lockToRead()
+      directory.lockPatientlyToRead()
     }
   }
 
   /// Locks a directory to change its names.
   func lockToWrite(_ directory: Directory) throws(Errno) {
-    directory.lock.lockToWrite()
+    directory.lockPatientlyToWrite()
     if isMadeOut(directory) { return }
     do throws(Errno) {
       if needsIndexes { try makeIndex(directory) } else { try resolveMerge(directory) }
@@ -167,16 +167,16 @@ extension Union {
 
   /// Makes sure of an index, then holds the directory locked to read.
   func lockToList(_ directory: Directory) throws(Errno) {
-    directory.lock.lockToRead()
+    directory.lockPatientlyToRead()
     while directory.index == nil {
       directory.lock.unlock()
-      directory.lock.lockToWrite()
+      directory.lockPatientlyToWrite()
       do throws(Errno) { try makeIndex(directory) } catch {
         directory.lock.unlock()
         throw error
       }
       directory.lock.unlock()
-      directory.lock.lockToRead()
+      directory.lockPatientlyToRead()
     }
   }
 
@@ -194,7 +194,7 @@ extension Union {
       !directory.wasMeasured.load(ordering: .relaxed),
       !directory.wasMeasured.exchange(true, ordering: .relaxed)
     else { return }
-    directory.lock.lockToWrite()
+    directory.lockPatientlyToWrite()
     defer { directory.lock.unlock() }
     guard directory.index == nil, !directory.isResolved else { return }
     for index in directory.branches {
@@ -211,7 +211,7 @@ extension Union {
   func makeIndexIfWorthIt(_ directory: Directory) {
     let spent = directory.probes.load(ordering: .relaxed)
     guard spent >= directory.probesBeforeIndex.load(ordering: .relaxed) else { return }
-    directory.lock.lockToWrite()
+    directory.lockPatientlyToWrite()
     defer { directory.lock.unlock() }
     guard directory.index == nil, directory.isResolved, directory.branches.count > 1 else { return }
     var bytes: Int64 = 0

@@ -46,7 +46,7 @@ extension Union {
       case .unnamed: return try withUnnamed(slot, body)
       case .pseudoLinked(let number): return try withPseudoLink(number, body)
       case .named(let parent):
-        parent.lock.lockToRead()
+        parent.lockPatientlyToRead()
         defer { parent.lock.unlock() }
         // A rename may have been first.
         guard let (name, branch) = nodes.name(of: slot, in: parent.slot) else { continue }

@@ -116,12 +116,13 @@ extension Union {
       try checkProtection(attributes, flags: flags)
     }
     if isOpen && (!write || canWrite) && (!wantsReading || canRead) { return }
-    if !isOpen && !wantsWriting && isWithKernel(file, slot) { return }
     // The rest is for directories and for what a request opens for its own time: whoever opens too
     // much is told, and everybody else goes on.
-    if !isOpen && OpenFile.openCount.load(ordering: .relaxed) >= openFileLimit {
+    if !file.isCounted && OpenFile.openCount.load(ordering: .relaxed) >= openFileLimit {
       throw Errno.tooManyOpenFiles
     }
+    file.count()
+    if !isOpen && !wantsWriting && isWithKernel(file, slot) { return }
     // A write-only descriptor and a reader: both are needed from now on.
     let opened = try withPlace(slot) { place throws(Errno) in
       do throws(Errno) {

@@ -95,7 +95,7 @@ extension Union {
       guard let current = try? directoryIfThere(slot), isAncestor(directory, of: current) else {
         continue
       }
-      current.lock.lockToWrite()
+      current.lockPatientlyToWrite()
       detach(current)
       current.lock.unlock()
     }

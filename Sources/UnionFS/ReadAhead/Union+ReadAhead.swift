@@ -8,9 +8,12 @@ extension Union {
   /// Below so many parts a directory's index is made when it is asked for.
   private static let leastParts = 4
 
-  /// Starts the thread that reads ahead. Where there is one core it would only take the client's time.
+  /// Starts the thread that reads ahead. Where there is one core it would only take the client's time, and
+  /// where descriptors are few, those that a client needs: a directory takes one in each branch.
   func startReadingAhead() {
-    guard Scheduling.coreCount > 1, branches.count >= Self.leastParts else { return }
+    guard Scheduling.coreCount > 1, branches.count >= Self.leastParts,
+      descriptors.limit >= 8 * branches.count
+    else { return }
     let trail = Trail(nodes)
     try? readAhead.start { [unowned self] directory, position in
       let child = makeReady(position, of: directory, trail)
@@ -51,10 +54,13 @@ extension Union {
   /// On the thread that reads ahead.
   private func makeReady(_ position: Int, of parent: Directory, _ trail: Trail) -> Directory? {
     guard let name = nameOfDeepDirectory(at: position, of: parent),
-      let child = child(name, of: parent, trail),
-      // One that is busy is at it.
-      child.lock.tryLockToWrite()
+      let child = child(name, of: parent, trail)
     else { return nil }
+    // Before it is locked, so that who waits for the lock knows.
+    child.isReadAhead.store(true, ordering: .releasing)
+    defer { child.isReadAhead.store(false, ordering: .releasing) }
+    // One that is busy is at it.
+    guard child.lock.tryLockToWrite() else { return nil }
     defer { child.lock.unlock() }
     guard (try? makeIndex(child)) != nil else { return nil }
     return hasDeepChildren(child) ? child : nil
