@@ -223,6 +223,16 @@ public final class Session: @unchecked Sendable {
     return true
   }
 
+  /// Does a part of a request that another thread answers, on a thread that serves none. What the part comes to
+  /// hold it holds to its end.
+  public func assist(_ body: () -> Void) {
+    let worker = Worker(self)
+    cfuse_set_worker(Unmanaged.passUnretained(worker).toOpaque())
+    body()
+    cfuse_set_worker(nil)
+    withExtendedLifetime(worker) {}
+  }
+
   /// How much the request at hand holds; for `letGo`.
   public static var held: Int { Worker.current?.held.count ?? 0 }
 

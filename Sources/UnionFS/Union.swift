@@ -158,9 +158,9 @@ final class Union: @unchecked Sendable {
     try top.area.inodes.settleMarkers()
   }
 
-  /// Before the first request. Without a thread for deletions each request does its own.
+  /// Before the first request. Without a thread in the background each request does its own deletions.
   func begin() {
-    try? top?.area.deletions.start()
+    try? top?.area.background.start()
     startReadingAhead()
   }
 
@@ -169,7 +169,7 @@ final class Union: @unchecked Sendable {
 
   /// The mount's last word: nothing is left half done.
   func finish() {
-    top?.area.deletions.finish()
+    top?.area.background.finish()
     try? top?.area.inodes.settleMarkers()
   }
 

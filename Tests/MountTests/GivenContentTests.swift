@@ -44,6 +44,41 @@ import Testing
     }
   }
 
+  /// Each of them may need a descriptor at any time, so a client that opens very many is told so when it opens,
+  /// and takes none from others.
+  @Test(.rulesOfAufs, .enabled(if: has(program: "prlimit"), "needs prlimit"))
+  func whoOpensTooManyIsToldAtOnce() throws {
+    let count = 120
+    let items = (0..<count).map { Item.file(Path("f\($0)"), "text \($0)") } + [.file("d/g", "G")]
+    try withUnion([.rw(), .lower(items)], mounted: false) { u throws in
+      u.launcher = ["prlimit", "--nofile=400:400", "--"]
+      try u.mount()
+      for number in 0..<count { #expect(try (u / "f\(number)").text() == "text \(number)") }
+      var readers: [File] = []
+      defer { for reader in readers { reader.close() } }
+      let told = #expect(throws: Errno.self) {
+        for number in 0..<count { readers.append(try (u / "f\(number)").open(O_RDONLY)) }
+      }
+      #expect(told == Errno(EMFILE) && readers.count >= 60)
+      // All that are open can be read without what the kernel has.
+      for (number, reader) in readers.enumerated() {
+        posix_fadvise(reader.descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        #expect(try reader.text() == "text \(number)")
+      }
+      // What takes none goes on.
+      #expect(try u.mnt.names().count == count + 1)
+      try (u / "d").rename(to: u / "e")
+      try (u / "f0").chmod(0o600)
+      try (u / "new").mkdir()
+      #expect(try readers[0].stat().mode == 0o600)
+      let last = readers.removeLast()
+      last.close()
+      // Nobody waits for a RELEASE: an open that comes at once may be there first.
+      let again = (0..<10_000).lazy.compactMap { _ in try? (u / "e/g").text() }.first
+      #expect(again == "G")
+    }
+  }
+
   @Test func itIsReadAfterItsNameIsGone() throws {
     try withReader { u, reader, dropPages in
       let number = try reader.stat().inode

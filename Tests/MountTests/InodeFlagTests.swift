@@ -71,6 +71,19 @@ private let noAccessTime: Int32 = 0x80
     }
   }
 
+  /// The first of many files that cannot be copied ends the move, whichever thread is at it.
+  @Test func aDirectoryWithAnImmutableFileStays() throws {
+    let items = (0..<40).map { Item.file(Path("d/s\($0 % 3)/f\($0)"), "\($0)") }
+    try withFlags(["d/s1/f19": immutable], lower: items) { u throws in
+      let before = try u.view()
+      #expect(throws: Errno.notPermitted) { try (u / "d").rename(to: u / "e") }
+      #expect(try u.view() == before)
+      try setFlags(u / "d/s1/f19", 0)
+      try (u / "d").rename(to: u / "e")
+      #expect(try u.view() == before.map { "e" + $0.dropFirst() })
+    }
+  }
+
   @Test func whatIsImmutableRefusesEveryChange() throws {
     try withFlags(
       ["a": immutable, "d": immutable], lower: [.file("a", "A"), .file("d/b", "B"), .file("c")]

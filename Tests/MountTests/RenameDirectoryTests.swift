@@ -175,4 +175,73 @@ import Testing
       try u.expect(view: ["d/", "x/", "x/f=F"], top: ["d/", "d/.wh.s", "x/", "x/f=F"])
     }
   }
+
+  /// Enough for several threads: files and links in folders of folders, names of one file in different ones.
+  private var manyEntries: [Item] {
+    var items: [Item] = []
+    for folder in 0..<8 {
+      let path = "d/s\(folder % 2)/t\(folder)"
+      for file in 0..<30 {
+        items.append(
+          .file(Path("\(path)/f\(file)"), "\(folder) \(file)", mode: 0o600 + UInt32(file)))
+      }
+      items.append(.symlink(Path("\(path)/l"), to: "f1"))
+      items.append(.directory(Path("\(path)/empty"), mode: 0o1777))
+      if folder > 0 { items.append(.hardLink(Path("\(path)/same"), of: "d/s0/t0/f0")) }
+    }
+    return items
+  }
+
+  @Test func manyFilesMoveAtOnce() throws {
+    try withUnion(lower: manyEntries) { u throws in
+      let before = try u.viewNodes()
+      try (u / "d").rename(to: u / "e")
+      let after = try u.viewNodes()
+      #expect(after.map(\.status.inode) == before.map(\.status.inode))
+      #expect(
+        after.map { $0.detail.dropFirst(1) } == before.map { $0.detail.dropFirst(1) },
+        "owners, modes, times and content")
+      #expect(try (u / "e/s0/t0/f0").stat().links == 8)
+      #expect(!Backend.isOurs || (u.top / "e/s1/t7/f29").exists)
+      try shell("rm", "-r", "\(u / "e")")
+      try u.expect(view: [], top: [".wh.d"])
+    }
+  }
+
+  @Test func whileManyFilesMoveOthersChangeThem() throws {
+    try withUnion(lower: manyEntries) { u throws in
+      let mount = u.mnt
+      // A name is found at one place or at the other, as the folder moves meanwhile.
+      let errors = concurrently(4) { thread in
+        if thread == 0 { return try (mount / "d").rename(to: mount / "e") }
+        for file in 0..<30 {
+          for folder in 0..<8 {
+            let rest = "s\(folder % 2)/t\(folder)/f\(file)"
+            let change = { (path: Path) throws in
+              switch thread {
+              case 1: try path.append("+")
+              case 2: try path.chmod(0o666)
+              default: _ = try path.text()
+              }
+            }
+            do { try change(mount / Path("d/\(rest)")) } catch let error as Errno
+              where error == .missing
+            {
+              try change(mount / Path("e/\(rest)"))
+            }
+          }
+        }
+      }
+      #expect(errors == [])
+      for folder in 0..<8 {
+        for file in 0..<30 {
+          let path = u / Path("e/s\(folder % 2)/t\(folder)/f\(file)")
+          // The file with eight names is one.
+          let text = folder == 0 && file == 0 ? "0 0+" : "\(folder) \(file)+"
+          #expect(try path.text() == text)
+          #expect(try path.stat().mode == 0o666)
+        }
+      }
+    }
+  }
 }

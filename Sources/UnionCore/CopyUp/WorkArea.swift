@@ -8,8 +8,8 @@ internal import Synchronization
 public final class WorkArea: Sendable {
   public let descriptor: CInt
   public let inodes: InodeTable
-  /// Deletes what has left the view while callers go on, once it has been started.
-  public let deletions = WorkQueue(limit: 16)
+  /// Does what no caller waits for, once it has been started: deletes what has left the view.
+  public let background = WorkQueue(limit: 16)
   /// Begins with the time, so that no leftover's name comes again.
   private let counter = Atomic<UInt64>(ProcessCall.nanoseconds)
   /// Whether the file system has O_TMPFILE: 1 yes, 2 no.
@@ -153,7 +153,7 @@ public final class WorkArea: Sendable {
     }
     // What cannot be deleted now is at the next mount.
     let delete = { @Sendable [self] () -> Void in try? removeTree(discarded) }
-    if !deletions.add(delete) { delete() }
+    if !background.add(delete) { delete() }
   }
 }
 

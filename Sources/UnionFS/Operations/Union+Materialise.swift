@@ -8,42 +8,34 @@ internal import UnionCore
 // first, which changes no view, and then it is one directory to rename.
 
 extension Union {
-  /// Brings all that a directory shows to the top branch. Nothing is locked by the caller but
-  /// `renameLock`.
+  /// Brings all that a directory shows to the top branch. Nothing is locked by the caller.
   func materialise(_ directory: Directory) throws(Errno) {
     Session.willBlock()
-    let nobody = Caller(user: 0, group: 0, process: 0, mask: 0)
     try ensureOnTop(directory)
-    var pending = [nodeID(directory)]
-    var held: [UInt64] = []
-    defer { for node in held.reversed() { forget(node: node, count: 1) } }
-    let mark = Session.held
-    while let parent = pending.popLast() {
-      let current = try self.directory(parent)
-      try lockToList(current)
-      let names = current.index ?? NameIndex()
-      current.lock.unlock()
-      for position in names.entries.indices where names.entries[position].isVisible {
-        Session.letGo(from: mark)
-        let name = names.withName(of: position) { Array($0) + [0] }
-        let entry = try lookUp(parent: parent, name: name, caller: nobody)
-        if entry.node == 0 { continue }
-        let slot = UInt32(truncatingIfNeeded: entry.node)
-        if entry.attributes.isDirectory {
-          // Held to the end: a directory that the kernel does not know must keep its place.
-          held.append(entry.node)
-          try ensureOnTop(self.directory(entry.node))
-          pending.append(entry.node)
-        } else {
-          defer { forget(node: entry.node, count: 1) }
-          try copyUp(slot)
-          try name.withUnsafeBufferPointer { buffer throws(Errno) in
-            guard let base = buffer.baseAddress else { return }
-            try ensureName(current, Name(unchecked: base, count: name.count - 1), slot)
-          }
-        }
-      }
+    try Materialisation(self).bring(directory)
+  }
+
+  /// Brings one entry to the top branch, of a directory alone itself: it is returned, for what is in it.
+  func bringEntry(
+    _ name: [CChar], in parent: Directory, hold: (UInt64) -> Void
+  ) throws(Errno) -> Directory? {
+    let nobody = Caller(user: 0, group: 0, process: 0, mask: 0)
+    let entry = try lookUp(parent: nodeID(parent), name: name, caller: nobody)
+    if entry.node == 0 { return nil }
+    if entry.attributes.isDirectory {
+      hold(entry.node)
+      let directory = try self.directory(entry.node)
+      try ensureOnTop(directory)
+      return directory
     }
+    defer { forget(node: entry.node, count: 1) }
+    let slot = UInt32(truncatingIfNeeded: entry.node)
+    try copyUp(slot)
+    try name.withUnsafeBufferPointer { buffer throws(Errno) in
+      guard let base = buffer.baseAddress else { return }
+      try ensureName(parent, Name(unchecked: base, count: name.count - 1), slot)
+    }
+    return nil
   }
 
   private func nodeID(_ directory: Directory) -> UInt64 {

@@ -129,7 +129,7 @@ extension Union {
     let target = UInt64(littleEndian: input.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
     output.copyMemory(from: input)
     // What requests have left to do is theirs.
-    top?.area.deletions.drain()
+    top?.area.background.drain()
     output.storeBytes(of: Faults.count.littleEndian, toByteOffset: 8, as: UInt64.self)
     Faults.arm(mode, target: target, code: code)
     return FaultProtocol.size
