@@ -86,7 +86,7 @@ let package = Package(
       name: "UnionCoreTests", dependencies: ["UnionCore", "SystemCalls", "TestSupport", system],
       swiftSettings: strict),
     .testTarget(
-      name: "UnionFSTests", dependencies: ["UnionFS", "UnionCore", "SystemCalls", system],
+      name: "UnionFSTests", dependencies: ["FUSE", "UnionFS", "UnionCore", "SystemCalls", system],
       swiftSettings: strict),
     .testTarget(
       name: "ImageArchiveTests",

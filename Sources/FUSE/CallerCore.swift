@@ -185,7 +185,7 @@ final class CallerCore: @unchecked Sendable {
         if quiet >= Self.patience {
           leave(thread)
           // A request that came in this instant has nobody to notice that it takes long.
-          if progress.load(ordering: .acquiring) != now { pool.willBlock() }
+          if progress.load(ordering: .acquiring) != now { pool.makeSureOfReader() }
           return
         }
       }
@@ -204,7 +204,7 @@ final class CallerCore: @unchecked Sendable {
     }
     lock.unlock()
     // Others are not kept waiting behind what takes long.
-    if isStill { pool.willBlock() }
+    if isStill { pool.makeSureOfReader() }
   }
 }
 

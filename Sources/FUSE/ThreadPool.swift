@@ -9,19 +9,32 @@ final class ThreadPool: @unchecked Sendable {
   private let lock = Lock()
   private let wake = Condition()
   private let limit: Int
+  private let mostInCrew: Int
   // Below: guarded by `lock`.
   /// Threads in read(2), or on their way there.
   private var reading = 0
   private var parked = 0
   private var threads = 0
+  /// Threads whose requests take long.
+  private var away = 0
+  /// How many others there should be: more than one while more requests come than one answers.
+  private var crew = 1
   /// Parked threads that were told to read.
   private var called = 0
   private var isOver = false
   private var body: (@Sendable () -> Void)?
   private var whenOver: (@Sendable () -> Void)?
 
-  /// - Parameter limit: the most threads at once.
-  init(limit: Int) { self.limit = limit }
+  /// How many requests come, compared with how many are answered.
+  enum Load { case grows, shrinks }
+
+  /// - Parameters:
+  ///   - limit: the most threads at once.
+  ///   - mostInCrew: the most of them that read in turns: more than there are cores answer no more.
+  init(limit: Int, mostInCrew: Int = Int(Scheduling.coreCount)) {
+    self.limit = limit
+    self.mostInCrew = mostInCrew
+  }
 
   func start(
     _ body: @escaping @Sendable () -> Void, whenOver: @escaping @Sendable () -> Void
@@ -58,11 +71,17 @@ final class ThreadPool: @unchecked Sendable {
   func didRead(mayBlock: Bool) {
     lock.lock()
     reading -= 1
-    if mayBlock { ensureReader() } else { lock.unlock() }
+    if mayBlock { leave() } else { lock.unlock() }
   }
 
   /// The request at hand turns out to take long.
   func willBlock() {
+    lock.lock()
+    leave()
+  }
+
+  /// Somebody else's request turns out to take long.
+  func makeSureOfReader() {
     lock.lock()
     ensureReader()
   }
@@ -70,12 +89,28 @@ final class ThreadPool: @unchecked Sendable {
   /// Whether the calling thread is the only one that is not parked.
   var isAlone: Bool { lock.whileLocked { threads - parked == 1 } }
 
+  /// How many threads wait until they are needed.
+  var parkedCount: Int { lock.whileLocked { parked } }
+
   /// Whether another thread than the calling one has a request to answer.
   var othersServe: Bool { lock.whileLocked { threads - parked - reading > 1 } }
 
+  /// Threads that read or serve what is quick, those that were called among them. Under the lock.
+  private var active: Int { threads - parked + called - away }
+
+  /// Called with the lock, returns without it.
+  private func leave() {
+    away += 1
+    ensureReader()
+  }
+
   /// Called with the lock, returns without it.
   private func ensureReader() {
-    guard reading == 0, !isOver else { return lock.unlock() }
+    if (reading == 0 || active < crew) && !isOver { callReader() } else { lock.unlock() }
+  }
+
+  /// Makes one more thread read. Called with the lock, returns without it.
+  private func callReader() {
     if parked > called {
       called += 1
       reading += 1
@@ -93,21 +128,21 @@ final class ThreadPool: @unchecked Sendable {
   /// A thread has answered its request; it reads the next one, or waits until it is needed. False at
   /// the end.
   ///
-  /// - Parameter othersWait: whether more requests have come meanwhile.
-  func shouldRead(othersWait: Bool) -> Bool {
+  /// - Parameters:
+  ///   - load: whether more requests come than are answered, or fewer; nil where that is not known.
+  ///   - wasAway: whether the request took long.
+  func shouldRead(_ load: Load?, wasAway: Bool) -> Bool {
     lock.lock()
-    if othersWait {
-      reading += 1
-      // This thread takes one; a second thread the next.
-      if reading == 1 && !isOver { reading -= 1; ensureReader(); lock.lock(); reading += 1 }
-      let goesOn = !isOver
-      lock.unlock()
-      return goesOn
+    if wasAway { away -= 1 }
+    switch load {
+    case .grows where crew < mostInCrew: crew += 1
+    case .shrinks where crew > 1: crew -= 1
+    default: break
     }
-    if reading == 0 || isOver {
+    if reading == 0 || active <= crew || isOver {
       reading += 1
       let goesOn = !isOver
-      lock.unlock()
+      if active < crew && goesOn { callReader() } else { lock.unlock() }
       return goesOn
     }
     parked += 1

@@ -15,13 +15,18 @@ final class Worker {
   /// What the request at hand uses by a number that something else may close.
   private(set) var held: [AnyObject] = []
   private var pool: ThreadPool?
-  /// How many times in turn a request was waiting when one had been answered. Looked at after each
-  /// fourth request: it is a system call.
+  /// Whether the request at hand takes long.
+  private var isAway = false
+  /// How many times in turn a request was waiting when one had been answered, and how many times none was.
+  /// Looked at after each fourth request: it is a system call.
   private var waiting = 0
+  private var quiet = 0
   private var answered = 0
   /// From so many on, another thread helps: one client's RELEASE and FORGET, which nobody waits for,
   /// are no reason to wake another core.
   private static let patience = 2
+  /// From so many on, one is too many: to park a thread and to wake it again costs as much as a request.
+  private static let leastQuiet = 4
   /// The request at hand.
   var request: fuse_req_t?
   /// Who asks this thread.
@@ -64,13 +69,15 @@ final class Worker {
       }
       if count <= 0 { break }
       KernelOrder.pass()
-      pool.didRead(mayBlock: mayBlock(count: Int(count)))
+      isAway = mayBlock(count: Int(count))
+      pool.didRead(mayBlock: isAway)
       handle(count: Int(count))
       callers.willAnswer()
       held.removeAll(keepingCapacity: true)
       session.settle()
       // On its caller's core the thread has one caller; the guard sees to others.
-      guard pool.shouldRead(othersWait: !callers.isNear && othersWait(descriptor)) else { break }
+      guard pool.shouldRead(callers.isNear ? nil : load(descriptor), wasAway: isAway)
+      else { break }
     }
   }
 
@@ -80,11 +87,16 @@ final class Worker {
     callers.willAnswer()
   }
 
-  private func othersWait(_ descriptor: CInt) -> Bool {
+  /// What the last requests tell of how many come.
+  private func load(_ descriptor: CInt) -> ThreadPool.Load? {
     answered &+= 1
-    guard answered & 3 == 0 else { return false }
-    waiting = ProcessCall.isReadable(descriptor) ? waiting + 1 : 0
-    return waiting >= Self.patience
+    guard answered & 3 == 0 else { return nil }
+    guard ProcessCall.isReadable(descriptor) else {
+      (waiting, quiet) = (0, quiet + 1)
+      return quiet >= Self.leastQuiet ? .shrinks : nil
+    }
+    (waiting, quiet) = (waiting + 1, 0)
+    return waiting >= Self.patience ? .grows : nil
   }
 
   func hold(_ object: AnyObject) { held.append(object) }
@@ -92,7 +104,9 @@ final class Worker {
 
   /// The caller's core has a guard that notices by itself.
   func willBlock() {
-    if !callers.isWatched { pool?.willBlock() }
+    if callers.isWatched { return }
+    if isAway { pool?.makeSureOfReader() } else { pool?.willBlock() }
+    isAway = true
   }
 
   /// Whether a request may wait for a disk, by its kind; what else turns out to take long says so with
