@@ -8,7 +8,8 @@ internal import Synchronization
 public final class WorkArea: Sendable {
   public let descriptor: CInt
   public let inodes: InodeTable
-  /// Does what no caller waits for, once it has been started: deletes what has left the view.
+  /// Does what no caller waits for, once it has been started: deletes what has left the view, and starts the
+  /// threads that help with a large request.
   public let background = WorkQueue(limit: 16)
   /// Begins with the time, so that no leftover's name comes again.
   private let counter = Atomic<UInt64>(ProcessCall.nanoseconds)

@@ -15,7 +15,7 @@ extension Union {
     try Materialisation(self).bring(directory)
   }
 
-  /// Brings one entry to the top branch, of a directory alone itself: it is returned, for what is in it.
+  /// Brings one entry to the top branch: of a directory only itself, which is returned for what is in it.
   func bringEntry(
     _ name: [CChar], in parent: Directory, hold: (UInt64) -> Void
   ) throws(Errno) -> Directory? {
