@@ -60,6 +60,8 @@ final class ThreadPool: @unchecked Sendable {
       lock.whileLocked {
         threads -= 1
         reading -= 1
+        // Not tried again at each request.
+        crew = 1
       }
       throw error
     }

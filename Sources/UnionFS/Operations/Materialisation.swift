@@ -1,4 +1,5 @@
 internal import FUSE
+internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
 internal import UnionCore
@@ -37,6 +38,8 @@ final class Materialisation: @unchecked Sendable {
   }
 
   private static let mostHelpers = 3
+  /// Over all renames: each takes descriptors that nobody counts. Only the thread that starts them adds.
+  private static let helperCount = Atomic<Int>(0)
   /// A thread more for so many entries.
   private static let share = 4
 
@@ -147,7 +150,10 @@ final class Materialisation: @unchecked Sendable {
   private func startHelper(_ session: Session) {
     let isNeeded = lock.whileLocked {
       called -= 1
-      guard !isOver, failure == nil, waiting > 0 else { return false }
+      guard !isOver, failure == nil, waiting > 0,
+        Self.helperCount.load(ordering: .relaxed) < Self.mostHelpers
+      else { return false }
+      Self.helperCount.add(1, ordering: .relaxed)
       helpers += 1
       return true
     }
@@ -167,6 +173,7 @@ final class Materialisation: @unchecked Sendable {
   }
 
   private func didLeave() {
+    Self.helperCount.subtract(1, ordering: .relaxed)
     lock.lock()
     helpers -= 1
     hasChanged.broadcast()
